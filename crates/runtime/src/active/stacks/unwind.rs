@@ -1,0 +1,90 @@
+//! From a thread's registers and stack to its frames.
+
+use gimli::{CfaRule, EhFrame, Register, RegisterRule, UnwindContext, UnwindSection};
+
+use super::modules::Modules;
+use super::snapshot::{ROOM, Snapshot};
+use crate::active::arch::{Registers, STACK_POINTER};
+
+/// What unwinding needs beside the stack. Made early, so that it never allocates later.
+pub struct Unwinder(UnwindContext<usize>);
+
+/// What called a frame: nobody, where it was the outermost one.
+type Caller = Option<Registers>;
+
+impl Unwinder {
+    /// A new one.
+    pub fn new() -> Unwinder {
+        Unwinder(UnwindContext::new())
+    }
+
+    /// Calls `each` with the place of every frame, the innermost one first, until it says false:
+    /// an address within the instruction that runs or calls. True where all frames were seen.
+    pub fn walk(
+        &mut self,
+        modules: &Modules,
+        snapshot: &Snapshot<'_>,
+        mut each: impl FnMut(usize) -> bool,
+    ) -> bool {
+        let mut registers = snapshot.registers;
+        let mut innermost = true;
+        // Every frame but the innermost one has its own words on the stack.
+        for _ in 0..ROOM {
+            let place = if innermost { registers.pc } else { registers.pc.wrapping_sub(1) };
+            if !each(place) {
+                return true;
+            }
+            match self.caller(modules, snapshot, &registers, place) {
+                Some(Some(next)) => registers = next,
+                Some(None) => return true,
+                None => return false,
+            }
+            innermost = false;
+        }
+        false
+    }
+
+    /// The registers of the frame that called this one; `None` where it cannot be found.
+    fn caller(
+        &mut self,
+        modules: &Modules,
+        snapshot: &Snapshot<'_>,
+        registers: &Registers,
+        place: usize,
+    ) -> Option<Caller> {
+        let found = modules.frames(place)?;
+        let (frames, bases) = (&found.frames, &found.bases);
+        let table = found.table.table()?;
+        let cie = EhFrame::cie_from_offset;
+        let entry = table.fde_for_address(frames, bases, place as u64, cie).ok()?;
+        let row = entry.unwind_info_for_address(frames, bases, &mut self.0, place as u64).ok()?;
+        let CfaRule::RegisterAndOffset { register, offset } = row.cfa() else { return None };
+        let cfa = registers.value(register.0)?.wrapping_add_signed(*offset as isize);
+        if cfa < registers.value(STACK_POINTER)? {
+            return None;
+        }
+        let from = |rule: &RegisterRule<usize>| match rule {
+            RegisterRule::SameValue => None,
+            RegisterRule::Offset(n) => Some(snapshot.word(cfa.wrapping_add_signed(*n as isize))),
+            RegisterRule::ValOffset(n) => Some(Some(cfa.wrapping_add_signed(*n as isize))),
+            RegisterRule::Register(other) => Some(registers.value(other.0)),
+            _ => Some(None),
+        };
+        let link = entry.cie().return_address_register();
+        let pc = match row.register(link) {
+            // Where it is still in its register, or nowhere: that is how the outermost frame says so.
+            RegisterRule::Undefined => registers.value(link.0),
+            rule => Some(from(&rule).unwrap_or_else(|| registers.value(link.0))?),
+        };
+        let Some(pc) = pc.filter(|&pc| pc != 0) else { return Some(None) };
+        let mut next = Registers { pc, ..*registers };
+        for (Register(number), rule) in row.registers() {
+            if let Some(value) = from(rule) {
+                next.set(*number, value);
+            }
+        }
+        next.set(link.0, None);
+        next.set(STACK_POINTER, Some(cfa));
+        Some(Some(next))
+    }
+}
