@@ -1,0 +1,93 @@
+//! Which linkers take which flags.
+
+/// The flag that makes a linker write a GNU build id, where the target has one; `None` as target
+/// means the host.
+pub fn build_id_flag(
+    target: Option<&str>,
+    flavor: Option<&str>,
+    linker: Option<&str>,
+) -> Option<String> {
+    flag("--build-id", target, flavor, linker)
+}
+
+/// The flag that makes a linker list a symbol of a program among those that `dlsym` finds, where
+/// the target has one.
+pub fn export_flag(
+    symbol: &str,
+    target: Option<&str>,
+    flavor: Option<&str>,
+    linker: Option<&str>,
+) -> Option<String> {
+    flag(&format!("--export-dynamic-symbol={symbol}"), target, flavor, linker)
+}
+
+/// A driver such as `cc` hands flags on, a linker that is called directly does not.
+fn flag(
+    flag: &str,
+    target: Option<&str>,
+    flavor: Option<&str>,
+    linker: Option<&str>,
+) -> Option<String> {
+    let elf = match target {
+        Some(triple) => {
+            !["apple", "windows", "wasm", "uefi", "aix"].iter().any(|other| triple.contains(other))
+        }
+        None => cfg!(all(unix, not(target_vendor = "apple"))),
+    };
+    let direct = match (flavor, linker) {
+        (Some(flavor), _) => matches!(flavor, "ld" | "ld.lld" | "gnu" | "gnu-lld"),
+        (None, Some(linker)) => is_linker(linker),
+        (None, None) => false,
+    };
+    elf.then(|| if direct { flag.to_owned() } else { format!("-Wl,{flag}") })
+}
+
+/// Further flags for a linker, for programs and for patches.
+pub fn more_flags(target: Option<&str>) -> &'static [&'static str] {
+    target.map_or(&[], super::android::link_args)
+}
+
+/// Whether a program is a linker itself, by its name, as rustc guesses it.
+fn is_linker(program: &str) -> bool {
+    let name = program.rsplit('/').next().unwrap_or(program);
+    let name = name.strip_suffix(".exe").unwrap_or(name);
+    let last = name.rsplit('-').next().unwrap_or(name);
+    matches!(last, "ld" | "lld" | "mold" | "wild") || last.starts_with("ld.")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drivers_hand_the_flag_on_and_linkers_take_it() {
+        let linux = Some("x86_64-unknown-linux-gnu");
+        let table = [
+            (linux, None, None, Some("-Wl,--build-id")),
+            (linux, None, Some("clang"), Some("-Wl,--build-id")),
+            (linux, None, Some("/usr/bin/aarch64-linux-gnu-gcc"), Some("-Wl,--build-id")),
+            (linux, None, Some("/usr/bin/aarch64-linux-gnu-ld"), Some("--build-id")),
+            (linux, None, Some("rust-lld"), Some("--build-id")),
+            (linux, None, Some("ld.lld"), Some("--build-id")),
+            (linux, Some("gnu-lld-cc"), Some("ld"), Some("-Wl,--build-id")),
+            (linux, Some("ld"), Some("cc"), Some("--build-id")),
+            (Some("aarch64-linux-android"), None, None, Some("-Wl,--build-id")),
+            (Some("aarch64-apple-darwin"), None, None, None),
+            (Some("x86_64-pc-windows-msvc"), None, None, None),
+            (Some("wasm32-unknown-unknown"), None, None, None),
+        ];
+        for (target, flavor, linker, wanted) in table {
+            let flag = build_id_flag(target, flavor, linker);
+            assert_eq!(flag.as_deref(), wanted, "{target:?} {linker:?}");
+        }
+    }
+
+    #[test]
+    fn a_symbol_is_exported_by_whoever_links() {
+        let linux = Some("x86_64-unknown-linux-gnu");
+        let flag = |linker| export_flag("main", linux, None, linker);
+        assert_eq!(flag(None).as_deref(), Some("-Wl,--export-dynamic-symbol=main"));
+        assert_eq!(flag(Some("mold")).as_deref(), Some("--export-dynamic-symbol=main"));
+        assert_eq!(export_flag("main", Some("aarch64-apple-darwin"), None, None), None);
+    }
+}

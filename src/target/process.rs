@@ -1,0 +1,135 @@
+//! What the system tells of other processes of this machine. (Linux: the folder `/proc`.)
+
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use super::elf::program;
+
+/// The processes that hold the other end of a connection on this machine: of the same user as
+/// we, or of any where we may read everybody's. `ours` and `peer` are the connection as we see it.
+pub fn at_other_end(ours: SocketAddr, peer: SocketAddr) -> Vec<u32> {
+    let Some(inode) = socket_inode(peer, ours) else { return Vec::new() };
+    let socket = PathBuf::from(format!("socket:[{inode}]"));
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| {
+        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+        let mut links = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+        links.any(|link| link == socket)
+    })
+    .collect()
+}
+
+/// The number of the socket that is bound to `local` and connected to `remote`.
+fn socket_inode(local: SocketAddr, remote: SocketAddr) -> Option<u64> {
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().find_map(|table| {
+        let text = std::fs::read_to_string(table).ok()?;
+        text.lines().skip(1).find_map(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            let this = socket_address(words.next()?)?;
+            let other = socket_address(words.next()?)?;
+            let inode = words.nth(6)?.parse().ok().filter(|inode| *inode != 0)?;
+            (same(this, local) && same(other, remote)).then_some(inode)
+        })
+    })
+}
+
+fn same(one: SocketAddr, other: SocketAddr) -> bool {
+    one.port() == other.port() && one.ip().to_canonical() == other.ip().to_canonical()
+}
+
+/// `0100007F:1F90`: each group of eight digits is a number in the processor's byte order.
+fn socket_address(text: &str) -> Option<SocketAddr> {
+    let (address, port) = text.split_once(':')?;
+    let mut bytes = Vec::new();
+    for group in address.as_bytes().chunks(8) {
+        let group = u32::from_str_radix(std::str::from_utf8(group).ok()?, 16).ok()?;
+        bytes.extend_from_slice(&group.to_ne_bytes());
+    }
+    let ip: IpAddr = match bytes.len() {
+        4 => <[u8; 4]>::try_from(bytes).ok()?.into(),
+        16 => <[u8; 16]>::try_from(bytes).ok()?.into(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
+}
+
+/// The GNU build id of the file that a process runs, lower-case hex.
+pub fn build_id(pid: u32) -> Option<String> {
+    program::build_id(Path::new(&format!("/proc/{pid}/exe"))).ok()
+}
+
+/// Where the file that a process runs is mapped.
+pub fn program_mapping(pid: u32) -> Option<u64> {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe")).ok()?;
+    mapped_files(pid).into_iter().find(|(path, _)| *path == program).map(|(_, at)| at)
+}
+
+/// The files that a process has mapped from their beginning, with the address of that place.
+pub fn mapped_files(pid: u32) -> Vec<(PathBuf, u64)> {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    text.lines().filter_map(mapped_file).collect()
+}
+
+/// `55d0c0000000-55d0c0001000 r--p 00000000 08:01 1234      /path with spaces`.
+fn mapped_file(line: &str) -> Option<(PathBuf, u64)> {
+    let mut words = line.splitn(6, ' ');
+    let (from, _) = words.next()?.split_once('-')?;
+    let offset = u64::from_str_radix(words.nth(1)?, 16).ok()?;
+    let path = words.nth(2)?.trim_start();
+    let from = u64::from_str_radix(from, 16).ok()?;
+    (offset == 0 && path.starts_with('/')).then(|| (path.into(), from))
+}
+
+/// Eight bytes of a process's memory.
+pub fn read_word(pid: u32, address: u64) -> Option<u64> {
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+    let mut word = [0; 8];
+    memory.read_exact_at(&mut word, address).ok()?;
+    Some(u64::from_le_bytes(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+
+    #[test]
+    fn the_process_behind_a_connection_is_found_and_no_other() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, peer) = listener.accept().unwrap();
+        let ours = server.local_addr().unwrap();
+        assert!(at_other_end(ours, peer).contains(&std::process::id()));
+        assert!(at_other_end("127.0.0.1:1".parse().unwrap(), peer).is_empty());
+        drop(client);
+    }
+
+    #[test]
+    fn addresses_of_sockets_are_read() {
+        assert_eq!(socket_address("0100007F:1F90"), Some("127.0.0.1:8080".parse().unwrap()));
+        let v6 = socket_address("0000000000000000FFFF00000100007F:0050").unwrap();
+        assert!(same(v6, "127.0.0.1:80".parse().unwrap()), "{v6}");
+    }
+
+    #[test]
+    fn mapped_files_have_their_paths_and_addresses() {
+        let line = "55d0c0000000-55d0c0001000 r--p 00000000 08:01 1234      /a b/c";
+        assert_eq!(mapped_file(line), Some(("/a b/c".into(), 0x55d0_c000_0000)));
+        let later = "55d0c0001000-55d0c0002000 r-xp 00001000 08:01 1234      /a b/c";
+        assert_eq!(mapped_file(later), None);
+        assert_eq!(mapped_file("7f00-7f01 rw-p 00000000 00:00 0 "), None);
+        let own = std::env::current_exe().unwrap();
+        assert!(mapped_files(std::process::id()).iter().any(|(path, _)| *path == own));
+    }
+
+    #[test]
+    fn words_of_a_process_are_read() {
+        let word = Box::new(0x1122_3344_5566_7788_u64);
+        let address = std::ptr::from_ref(&*word) as u64;
+        assert_eq!(read_word(std::process::id(), address), Some(*word));
+        assert_eq!(read_word(std::process::id(), 8), None);
+    }
+}

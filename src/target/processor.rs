@@ -1,0 +1,124 @@
+//! What binding asks of a processor, and which processors there are.
+
+use std::fmt::Debug;
+
+use object::Architecture;
+
+use super::elf::program::TlsLayout;
+use super::elf::{Draft, Reloc, Target};
+use super::{aarch64, x86_64};
+
+/// What the symbol of a relocation turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// A copy in the patch.
+    Local(Target),
+    /// Something in the image: its number and static address there.
+    Image {
+        /// 0 is the program, N is patch N.
+        image: u32,
+        /// A static address.
+        address: u64,
+    },
+    /// A thread-local of the program, at a constant distance from the thread pointer.
+    ThreadLocalAt(i64),
+    /// A thread-local of an earlier patch: where that patch keeps its distance from the
+    /// thread pointer.
+    ThreadLocalIn {
+        /// The patch.
+        image: u32,
+        /// The static address of the 8-byte word.
+        address: u64,
+    },
+    /// A thread-local that this patch adds.
+    ThreadLocalNew(Target),
+    /// Left to the loader.
+    Loader(Target),
+}
+
+/// One relocation in its place.
+#[derive(Debug, Clone, Copy)]
+pub struct Site<'a> {
+    /// The draft section that the relocated bytes were copied to.
+    pub section: usize,
+    /// The relocation; its `symbol` field means nothing here.
+    pub reloc: Reloc,
+    /// The relocation after it in the same section.
+    pub following: Option<&'a Reloc>,
+}
+
+/// A processor, as far as its relocations and its code matter.
+pub trait Processor: Debug + Sync {
+    /// Its name in object files.
+    fn architecture(&self) -> Architecture;
+
+    /// The type of `.eh_frame` sections.
+    fn unwind_section_type(&self) -> object::elf::SectionType;
+
+    /// The relocation that writes a 32-bit distance from the field to its target.
+    fn relative_32(&self) -> u32;
+
+    /// The dynamic relocation of a word that holds a thread-local's distance from the thread
+    /// pointer.
+    fn thread_local_word(&self) -> u32;
+
+    /// Code that traps, for the gaps between pieces of code.
+    fn trap(&self) -> &'static [u8];
+
+    /// Binds one relocation; returns true where it also dealt with the following one (the call
+    /// of a thread-local access sequence).
+    ///
+    /// # Errors
+    /// Where the code uses a form that cannot be bound; the message says which and why.
+    fn bind(&self, draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<bool>;
+
+    /// Whether a thread-local access sequence starts here that needs no symbol of its own.
+    fn is_local_dynamic(&self, r_type: u32) -> bool;
+
+    /// Whether the relocation asks for a full pointer in data.
+    fn is_absolute(&self, r_type: u32) -> bool;
+
+    /// Whether a relocation in debug information names an address or a place in another debug
+    /// section (and not, for one, an offset in a thread-local block).
+    fn is_debug_reference(&self, r_type: u32) -> bool;
+
+    /// How many bytes a relocation in debug information writes.
+    fn field_width(&self, r_type: u32) -> usize;
+
+    /// How far behind the symbol's address the target of a relocation lies, in bytes. `code` is
+    /// the section that has the relocation, where that is code.
+    ///
+    /// # Errors
+    /// Where the code cannot be decoded.
+    fn target_distance(&self, code: Option<&[u8]>, reloc: &Reloc) -> anyhow::Result<i64>;
+
+    /// Whether a relocation in code only reads or writes memory (and does not take the target's
+    /// address), so that a copy of immutable data serves as well.
+    fn is_plain_access(&self, code: &[u8], reloc: &Reloc) -> bool;
+
+    /// Whether a relocation in code only calls its target or jumps there, and makes no pointer
+    /// of it.
+    fn is_call(&self, code: &[u8], reloc: &Reloc) -> bool;
+
+    /// Why the entry of a function cannot be overwritten with a jump, where it cannot: `code` is
+    /// the function, `room` the bytes from its entry to the next symbol.
+    fn entry_hazard(&self, code: &[u8], room: u64) -> Option<&'static str>;
+
+    /// The constant distance from the thread pointer to a thread-local of an executable.
+    fn thread_pointer_offset(&self, tls: TlsLayout, block_offset: u64) -> i64;
+
+    /// Whether a symbol only tells code and data apart.
+    fn is_mapping_symbol(&self, name: &str) -> bool;
+}
+
+/// The processor of ELF files with this machine number.
+///
+/// # Errors
+/// Where its code cannot be bound.
+pub fn of_elf(machine: object::elf::Machine) -> anyhow::Result<&'static dyn Processor> {
+    match machine {
+        object::elf::EM_AARCH64 => Ok(&aarch64::Aarch64),
+        object::elf::EM_X86_64 => Ok(&x86_64::X86_64),
+        other => anyhow::bail!("its processor (ELF machine {}) is not supported", other.0),
+    }
+}
