@@ -1,0 +1,119 @@
+//! Bringing the runtime into programs that do not depend on it.
+//!
+//! [`sources`] has it as text inside of this tool; [`build`] compiles it once for each compiler,
+//! target and panic strategy; the wrapper hands [`link_flags`] to the rustc that links the program.
+//! The crates of that build have a metadata string of their own, so that none of their symbols is
+//! one of the program's, even where both use the same version of a crate.
+
+mod build;
+mod link;
+mod order;
+mod sources;
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::record::Unit;
+use crate::session::Store;
+
+pub use build::{Asked, ensure};
+pub use link::run as link;
+
+/// A compiled runtime.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Runtime {
+    /// Names its sources, and what it was compiled by and for.
+    pub key: String,
+    /// The folder of its libraries, in the store that it was looked up in.
+    #[serde(skip)]
+    pub folder: PathBuf,
+    /// Their file names: the runtime itself, then each before the ones that it needs.
+    pub libraries: Vec<String>,
+}
+
+/// What became of the runtime in a program that does not bring it along.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Injected {
+    /// [`Runtime::key`].
+    pub key: String,
+    /// Why the program was linked without it.
+    pub refused: Option<String>,
+}
+
+/// The flags with which rustc links the runtime into a program, in front of the standard library,
+/// which it needs.
+pub fn link_flags(runtime: &Runtime) -> Vec<String> {
+    let mut flags = vec!["-L".into(), format!("native={}", runtime.folder.display())];
+    for (at, library) in runtime.libraries.iter().enumerate() {
+        // Nothing refers to the runtime, and all that it has is found from it.
+        let whole = if at == 0 { "+whole-archive," } else { "" };
+        flags.extend(["-l".into(), format!("static:{whole}+verbatim={library}")]);
+    }
+    flags
+}
+
+/// Whether a library is one of a compiled runtime.
+pub fn is_library(path: &Path) -> bool {
+    let names: Vec<_> = path.iter().rev().skip(1).take(4).collect();
+    let [lib, _, runtime, hotpatch] = names[..] else { return false };
+    lib == build::LIBRARIES && hotpatch == Store::FOLDER && runtime == Store::RUNTIMES
+}
+
+/// Whether a captured program was linked as it would be now.
+///
+/// # Errors
+/// Why it was not, for people.
+pub fn check(unit: Unit, wanted: bool) -> Result<Unit, String> {
+    let fits = unit.injected.as_ref().map(|injected| sources::made(&injected.key));
+    match (wanted, fits) {
+        (true, Some(true)) | (false, None) => Ok(unit),
+        (true, _) => Err("it was linked without this version of the runtime".into()),
+        (false, _) => Err("it was linked with the runtime".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_runtime_is_linked_as_a_whole_and_the_rest_as_needed() {
+        let runtime = Runtime {
+            key: "k".into(),
+            folder: "/a b".into(),
+            libraries: vec!["liba.rlib".into(), "libb.rlib".into()],
+        };
+        assert_eq!(
+            link_flags(&runtime).join(" "),
+            "-L native=/a b -l static:+whole-archive,+verbatim=liba.rlib \
+             -l static:+verbatim=libb.rlib"
+        );
+    }
+
+    #[test]
+    fn a_library_of_the_runtime_is_known_by_its_place() {
+        let store = Store::new(Path::new("/w/target"));
+        let library = store.runtimes().join("key").join(build::LIBRARIES).join("liblibc-1.rlib");
+        assert!(is_library(&library));
+        assert!(!is_library(Path::new("/w/target/debug/deps/liblibc-1.rlib")));
+    }
+
+    #[test]
+    fn a_program_is_linked_again_when_something_else_is_wanted() {
+        let with = |injected| Unit { injected, ..Unit::default() };
+        let now = Injected { key: sources::key("1", "t", "unwind"), refused: None };
+        let refused = Injected { refused: Some("why".into()), ..now.clone() };
+        let old = Injected { key: "other-1-t-unwind".into(), refused: None };
+        for (injected, wanted, fits) in [
+            (None, false, true),
+            (None, true, false),
+            (Some(now.clone()), true, true),
+            (Some(now), false, false),
+            (Some(refused), true, true),
+            (Some(old), true, false),
+        ] {
+            assert_eq!(check(with(injected.clone()), wanted).is_ok(), fits, "{injected:?}");
+        }
+    }
+}
