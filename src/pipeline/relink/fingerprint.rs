@@ -1,0 +1,139 @@
+//! What a function or a piece of data means, as a hash that does not depend on where it stands
+//! in its object or on how anonymous data happens to be numbered.
+
+use std::collections::HashMap;
+
+use super::names;
+use crate::target::elf::{ObjectFile, Reloc, SectionKind};
+
+/// A hash of the meaning.
+pub type Fingerprint = blake3::Hash;
+
+/// Computes fingerprints of one object's sections.
+pub struct Fingerprinter<'a> {
+    object: &'a ObjectFile,
+    anonymous: HashMap<usize, Fingerprint>,
+    open: Vec<usize>,
+}
+
+impl<'a> Fingerprinter<'a> {
+    /// For sections of `object`.
+    pub fn new(object: &'a ObjectFile) -> Self {
+        Fingerprinter { object, anonymous: HashMap::new(), open: Vec::new() }
+    }
+
+    /// The fingerprint of a section's content: its bytes, and what its relocations refer to.
+    /// Named things count by their name, anonymous data by its content.
+    ///
+    /// # Errors
+    /// Where code around a relocation cannot be decoded.
+    pub fn section(&mut self, section: usize) -> anyhow::Result<Fingerprint> {
+        let mut hasher = blake3::Hasher::new();
+        let Some(info) = self.object.sections.get(section) else {
+            return Ok(hasher.finalize());
+        };
+        if let Some(file) = self.panic_location(section) {
+            // Line and column move with every edit above; the code does not change with them.
+            hasher.update(b"location");
+            hasher.update(file);
+            return Ok(hasher.finalize());
+        }
+        hasher.update(&info.size.to_le_bytes());
+        hasher.update(self.object.bytes(section));
+        for reloc in &info.relocs {
+            hasher.update(&reloc.offset.to_le_bytes());
+            hasher.update(&reloc.r_type.to_le_bytes());
+            self.target(section, reloc, &mut hasher)?;
+        }
+        Ok(hasher.finalize())
+    }
+
+    fn target(
+        &mut self,
+        from: usize,
+        reloc: &Reloc,
+        hasher: &mut blake3::Hasher,
+    ) -> anyhow::Result<()> {
+        let Some(symbol) = self.object.symbols.get(reloc.symbol) else { return Ok(()) };
+        let Some(section) = symbol.section else {
+            hasher.update(b"name");
+            hasher
+                .update(crate::target::elf::program::without_llvm_suffix(&symbol.name).as_bytes());
+            hasher.update(&reloc.addend.to_le_bytes());
+            return Ok(());
+        };
+        let text = self.object.sections[from].kind == SectionKind::Text;
+        let code = text.then(|| self.object.bytes(from));
+        let distance = self.object.processor.target_distance(code, reloc)?;
+        let offset = symbol.value.wrapping_add_signed(distance);
+        let named = self
+            .object
+            .symbol_at(section, offset)
+            .filter(|(s, _)| names::is_stable(&s.name, s.local));
+        match (named, self.object.sections[section].kind) {
+            (Some((named, inner)), _) => {
+                hasher.update(b"name");
+                hasher.update(named.name.as_bytes());
+                hasher.update(&inner.to_le_bytes());
+            }
+            (None, SectionKind::Merge { strings, entry }) => {
+                hasher.update(b"piece");
+                hasher.update(piece(self.object.bytes(section), offset, strings, entry));
+            }
+            (None, _) => {
+                let content = self.anonymous(section)?;
+                hasher.update(b"content");
+                hasher.update(content.as_bytes());
+                hasher.update(&offset.to_le_bytes());
+            }
+        }
+        Ok(())
+    }
+
+    fn anonymous(&mut self, section: usize) -> anyhow::Result<Fingerprint> {
+        if let Some(known) = self.anonymous.get(&section) {
+            return Ok(*known);
+        }
+        if self.open.contains(&section) {
+            // A cycle among anonymous data: its shape is covered by the bytes on the way here.
+            return Ok(blake3::hash(b"cycle"));
+        }
+        self.open.push(section);
+        let found = self.section(section);
+        self.open.pop();
+        let found = found?;
+        self.anonymous.insert(section, found);
+        Ok(found)
+    }
+
+    /// The file name of a `core::panic::Location`: `{ file: &str, line: u32, col: u32 }` whose
+    /// file ends in `.rs`.
+    fn panic_location(&self, section: usize) -> Option<&'a [u8]> {
+        let info = self.object.sections.get(section)?;
+        if info.kind != SectionKind::ReadOnly || info.size != 24 {
+            return None;
+        }
+        let [reloc] = info.relocs.as_slice() else { return None };
+        if reloc.offset != 0 {
+            return None;
+        }
+        let symbol = self.object.symbols.get(reloc.symbol)?;
+        let from = symbol.value.wrapping_add_signed(reloc.addend) as usize;
+        let length = self.object.bytes(section).get(8..16)?.try_into().ok()?;
+        let length = u64::from_le_bytes(length) as usize;
+        let text = self.object.bytes(symbol.section?).get(from..from.checked_add(length)?)?;
+        let text = text.strip_suffix(b"\0").unwrap_or(text);
+        text.ends_with(b".rs").then_some(text)
+    }
+}
+
+/// The piece of a mergeable section at `offset`.
+fn piece(bytes: &[u8], offset: u64, strings: bool, entry: u64) -> &[u8] {
+    let rest = bytes.get(offset as usize..).unwrap_or(&[]);
+    let length = if strings {
+        rest.iter().position(|&b| b == 0).map_or(rest.len(), |n| n + 1)
+    } else {
+        (entry.max(1) as usize).min(rest.len())
+    };
+    &rest[..length]
+}

@@ -1,0 +1,129 @@
+//! What a patch cannot bring to the program although it is in the source, in words.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::compare::{Changes, Piece};
+use super::names;
+use super::objects::UnitChange;
+use crate::target::elf::{ObjectFile, SectionKind};
+
+/// What is worth saying of changes whose patch is in order.
+pub fn notes(changes: &Changes, units: &[UnitChange], known: impl Fn(&str) -> bool) -> Vec<String> {
+    let value = |name: &String| {
+        let name = names::readable(name);
+        format!("the initial value of `{name}` changed; the program keeps the value it has")
+    };
+    let mut notes: Vec<String> = changes.initial_values.iter().map(value).collect();
+    if changes.constructors {
+        notes.push("a function that runs at load was added or changed; it does not run".into());
+    }
+    let exported = changes.added.iter().filter(|name| is_exported(name) && !known(name));
+    notes.extend(exported.map(|name| {
+        format!(
+            "`{name}` is new under a name of its own; new code calls it, but nobody finds it by \
+             its name, as the program is linked"
+        )
+    }));
+    notes.extend(pointed_at(changes, units, &known));
+    notes
+}
+
+/// Whether people chose the symbol's name.
+fn is_exported(name: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    !name.starts_with("_ZN") && !name.starts_with("_R") && name.chars().all(plain)
+}
+
+/// Functions that new code has no more, or only as another function, and to which the program
+/// may have pointers.
+fn pointed_at(
+    changes: &Changes,
+    units: &[UnitChange],
+    known: &impl Fn(&str) -> bool,
+) -> Vec<String> {
+    let is_own = |name: &str| {
+        let readable = names::readable(name);
+        let closure = readable.contains("{closure") || readable.contains("{{");
+        !closure && !readable.contains(" as ") && !names::is_of_toolchain(&readable)
+    };
+    let mut gone: BTreeMap<&str, bool> = BTreeMap::new();
+    let detached = changes.data.iter().filter(|(_, p)| is_code(p)).map(|(name, _)| name.as_str());
+    for name in changes.removed.functions().chain(detached) {
+        if known(name) && is_own(name) {
+            gone.insert(name, false);
+        }
+    }
+    if gone.is_empty() {
+        return Vec::new();
+    }
+    for object in units.iter().flat_map(|unit| &unit.old) {
+        for name in pointers(object) {
+            if let Some(taken) = gone.get_mut(name) {
+                *taken = true;
+            }
+        }
+    }
+    let fresh: BTreeSet<String> = changes.added.iter().map(|name| names::readable(name)).collect();
+    let taken = gone.into_iter().filter(|(_, taken)| *taken).map(|(name, _)| name);
+    let text = |name: &str| {
+        let detached = changes.data.contains_key(name);
+        let name = names::readable(name);
+        let what = match detached || fresh.contains(&name) {
+            true => "is another function now; pointers to the old one",
+            false => "is gone; pointers to it",
+        };
+        format!("`{name}` {what} that the program has go on with the old code")
+    };
+    taken.map(text).collect()
+}
+
+fn is_code(piece: &Piece) -> bool {
+    piece.object.sections[piece.section].kind == SectionKind::Text
+}
+
+/// The names of which an object's code makes pointers.
+fn pointers(object: &ObjectFile) -> impl Iterator<Item = &str> {
+    let code = (0..object.sections.len()).filter(|&s| object.sections[s].kind == SectionKind::Text);
+    code.flat_map(move |section| {
+        let bytes = object.bytes(section);
+        let relocs = object.sections[section].relocs.iter();
+        relocs.filter_map(move |reloc| {
+            if object.processor.is_call(bytes, reloc) {
+                return None;
+            }
+            let symbol = object.symbols.get(reloc.symbol)?;
+            let Some(target) = symbol.section else { return Some(&*symbol.name) };
+            let distance = object.processor.target_distance(Some(bytes), reloc).ok()?;
+            let offset = symbol.value.wrapping_add_signed(distance);
+            let (named, inner) = object.symbol_at(target, offset)?;
+            (inner == 0).then_some(&*named.name)
+        })
+    })
+}
+
+/// Mutable statics under whose name new code has another one. The guard knows these by their
+/// types where there is debug information.
+pub fn lost_statics(units: &[UnitChange], known: impl Fn(&str) -> bool) -> Vec<String> {
+    let (was, is) = (variables(units, |u| &u.old), variables(units, |u| &u.new));
+    let fresh: BTreeSet<String> =
+        is.difference(&was).filter(|n| !known(n)).map(|n| names::readable(n)).collect();
+    let gone = was.difference(&is).filter(|n| known(n)).map(|n| names::readable(n));
+    let text = |name: String| {
+        format!("the static `{name}` is a new one, and new code starts with its initial value")
+    };
+    gone.filter(|name| fresh.contains(name)).map(text).collect()
+}
+
+fn variables(
+    units: &[UnitChange],
+    side: fn(&UnitChange) -> &Vec<Arc<ObjectFile>>,
+) -> BTreeSet<&str> {
+    let sections = units.iter().flat_map(side).flat_map(|object| {
+        let mutable =
+            |kind: SectionKind| matches!(kind, SectionKind::Mutable | SectionKind::ThreadLocal);
+        let sections = object.sections.iter().filter(move |s| mutable(s.kind));
+        sections.flat_map(|s| s.symbols.iter().filter_map(|&s| object.symbols.get(s)))
+    });
+    sections.filter(|s| names::is_stable(&s.name, s.local)).map(|s| &*s.name).collect()
+}

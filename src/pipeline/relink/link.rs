@@ -1,0 +1,149 @@
+//! Runs the captured linker on a patch's object.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Context;
+
+use super::driver::{self, Direct};
+use super::link_plan;
+use crate::error::Failure;
+use crate::pipeline::capture::{LinkCapture, Unit};
+use crate::target::elf::{self, Program};
+
+/// Links patches of one program.
+#[derive(Debug)]
+pub struct Linker {
+    unit: Unit,
+    link: LinkCapture,
+    direct: Option<Direct>,
+}
+
+impl Linker {
+    /// A linker that works as the captured one of `unit` did.
+    pub fn new(unit: &Unit, link: &LinkCapture) -> Self {
+        let driver = !is_linker_itself(&link.program);
+        let direct = if driver { Direct::ask(unit, link) } else { None };
+        Linker { unit: unit.clone(), link: link.clone(), direct }
+    }
+
+    /// Links `object` to the shared library `output`.
+    ///
+    /// # Errors
+    /// An environment failure with the linker's own words where the linker is missing or fails.
+    pub fn link(&self, object: &Path, output: &Path) -> anyhow::Result<()> {
+        if let Some(direct) = &self.direct {
+            let args = direct.arguments(object, output);
+            let done = self.command(&direct.program, &args).output();
+            if done.is_ok_and(|done| done.status.success()) {
+                return Ok(());
+            }
+        }
+        self.through_driver(object, output)
+    }
+
+    fn command(&self, program: &Path, args: &[String]) -> Command {
+        let mut command = as_captured(program, &self.unit, &self.link);
+        command.args(args);
+        command
+    }
+
+    fn through_driver(&self, object: &Path, output: &Path) -> anyhow::Result<()> {
+        let link = &self.link;
+        let plan = link_plan::plan(&link.args, object, output, is_linker_itself(&link.program));
+        let result = self.command(Path::new(&link.program), &plan.args).output().map_err(|e| {
+            Failure::environment(format!("the linker `{}` cannot be started: {e}", link.program))
+                .hint("install the C compiler or linker that the fat build used")
+        })?;
+        if result.status.success() {
+            return Ok(());
+        }
+        let script = output.with_extension("link.sh");
+        std::fs::write(&script, script_of(link, &plan.args)).ok();
+        let words = String::from_utf8_lossy(&result.stderr).trim().to_owned();
+        let message = format!("the linker `{}` did not link the patch:\n{words}", link.program);
+        let hint = format!("`sh '{}'` runs it again", script.display());
+        Err(Failure::environment(message).hint(hint).into())
+    }
+}
+
+/// A command in the folder and with the environment in which rustc ran the linker.
+pub fn as_captured(program: &Path, unit: &Unit, link: &LinkCapture) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(&link.cwd).env_clear().envs(&unit.env).envs(&link.env);
+    for name in &link.env_removed {
+        command.env_remove(name);
+    }
+    command
+}
+
+/// The files of the shared libraries that the captured link names or searches.
+pub fn shared_libraries(unit: &Unit, link: &LinkCapture, program: &Program) -> Vec<PathBuf> {
+    let plan = link_plan::plan(&link.args, Path::new(""), Path::new(""), false);
+    let mut folders = plan.search.clone();
+    folders.extend(elf::library_folders());
+    let fits = |path: &PathBuf| elf::is_for(path, program.processor);
+    let has = |name: &String| folders.iter().map(|f| f.join(name)).any(|p| fits(&p));
+    if !program.needed.iter().all(has) && !is_linker_itself(&link.program) {
+        // Those of another system, which only its compiler knows.
+        folders.splice(..0, driver::library_folders(unit, link));
+    }
+    let mut found: Vec<PathBuf> = program
+        .needed
+        .iter()
+        .filter_map(|name| folders.iter().map(|f| f.join(name)).find(fits))
+        .collect();
+    for name in &plan.shared {
+        let prefix = format!("lib{name}.so");
+        for folder in &folders {
+            let Ok(entries) = std::fs::read_dir(folder) else { continue };
+            let files = entries.flatten().map(|e| e.path());
+            let file_name = |p: &PathBuf| p.file_name().map(|n| n.to_string_lossy().into_owned());
+            found.extend(files.filter(|p| {
+                file_name(p).is_some_and(|n| n == prefix || n.starts_with(&format!("{prefix}.")))
+            }));
+        }
+    }
+    found.retain(fits);
+    found.sort();
+    found.dedup();
+    found
+}
+
+/// Whether the captured program is a linker and not a compiler driver: its arguments then need
+/// no `-Wl,`.
+fn is_linker_itself(program: &str) -> bool {
+    let name = Path::new(program).file_stem().and_then(|s| s.to_str()).unwrap_or(program);
+    ["ld", "lld", "ld.lld", "rust-lld", "mold", "wild", "gold", "ld64"].contains(&name)
+        || name.ends_with("-ld")
+        || name.starts_with("ld.")
+}
+
+fn script_of(link: &LinkCapture, args: &[String]) -> String {
+    let quote = |s: &str| format!("'{}'", s.replace('\'', r"'\''"));
+    let mut script = format!("cd {}\n", quote(&link.cwd.to_string_lossy()));
+    for (name, value) in &link.env {
+        script.push_str(&format!("export {name}={}\n", quote(value)));
+    }
+    script.push_str(&quote(&link.program));
+    for arg in args {
+        script.push(' ');
+        script.push_str(&quote(arg));
+    }
+    script.push('\n');
+    script
+}
+
+/// Writes `bytes` to `path`, and takes a half-written file away again.
+///
+/// # Errors
+/// An environment failure that names the file, such as for a full disk.
+pub fn write_file(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(path, bytes)
+        .map_err(|error| {
+            std::fs::remove_file(path).ok();
+            Failure::environment(format!("cannot write {}: {error}", path.display()))
+                .hint("free some space, or choose another folder with `--target-dir`")
+        })
+        .context("the patch was not built")
+}

@@ -1,0 +1,226 @@
+//! From the captured linker invocation to the one that links a patch: pure rewriting of
+//! arguments.
+
+use std::path::{Path, PathBuf};
+
+/// A linker invocation's arguments in terms of what a patch needs of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkPlan {
+    /// The arguments for the driver.
+    pub args: Vec<String>,
+    /// The directories that are searched for libraries.
+    pub search: Vec<PathBuf>,
+    /// The names (`-lNAME`) of the shared libraries.
+    pub shared: Vec<String>,
+}
+
+/// Options that take a value of their own in the next argument and are dropped with it.
+const DROPPED_WITH_VALUE: [&str; 11] = [
+    "-o",
+    "-e",
+    "--entry",
+    "-soname",
+    "-h",
+    "-Map",
+    "--version-script",
+    "--dynamic-list",
+    "-exported_symbols_list",
+    "--retain-symbols-file",
+    "--require-defined",
+];
+
+/// Options that are dropped.
+const DROPPED: [&str; 20] = [
+    "--eh-frame-hdr",
+    "-shared",
+    "-pie",
+    "-no-pie",
+    "-static",
+    "-static-pie",
+    "-rdynamic",
+    "-s",
+    "-S",
+    "-dead_strip",
+    "-nostartfiles",
+    "--export-dynamic",
+    "-E",
+    "--gc-sections",
+    "--no-undefined",
+    "--no-undefined-version",
+    "--whole-archive",
+    "--no-whole-archive",
+    "--start-group",
+    "--end-group",
+];
+
+/// Options that are dropped whatever they are followed by in the same argument.
+const DROPPED_PREFIXES: [&str; 15] = [
+    "--unresolved-symbols=",
+    "--strip-",
+    "--build-id",
+    "--version-script=",
+    "--dynamic-list=",
+    "--export-dynamic-symbol=",
+    "--entry=",
+    "--icf",
+    "--print-",
+    "--Map=",
+    "-Map=",
+    "-soname=",
+    "--soname=",
+    "-plugin",
+    "--image-base",
+];
+
+/// Rewrites the captured arguments: one object in, one shared library out.
+pub fn plan(captured: &[String], object: &Path, output: &Path, direct: bool) -> LinkPlan {
+    let mut plan = LinkPlan { args: Vec::new(), search: Vec::new(), shared: Vec::new() };
+    let mut object_at = None;
+    let mut shared = true;
+    let mut args = captured.iter();
+    while let Some(arg) = args.next() {
+        if is_input(arg) {
+            object_at.get_or_insert(plan.args.len());
+        } else if let Some(list) = arg.strip_prefix("-Wl,") {
+            let kept = keep_linker_options(list, &mut shared);
+            if !kept.is_empty() {
+                plan.args.push(format!("-Wl,{}", kept.join(",")));
+            }
+        } else if arg == "-Xlinker" {
+            let Some(option) = args.next() else { break };
+            if !keep_linker_options(option, &mut shared).is_empty() {
+                plan.args.extend([arg.clone(), option.clone()]);
+            }
+        } else if DROPPED_WITH_VALUE.contains(&arg.as_str()) {
+            args.next();
+        } else if arg == "-L" {
+            let Some(folder) = args.next() else { break };
+            plan.search.push(folder.into());
+            plan.args.extend([arg.clone(), folder.clone()]);
+        } else if arg == "-z" && direct {
+            let Some(option) = args.next() else { break };
+            if option != "defs" {
+                plan.args.extend([arg.clone(), option.clone()]);
+            }
+        } else if !is_dropped(arg, &mut shared) {
+            keep(&mut plan, arg, shared);
+        }
+    }
+    add_own(&mut plan, object_at, (object, output), direct);
+    plan
+}
+
+fn keep(plan: &mut LinkPlan, arg: &str, shared: bool) {
+    if let Some(name) = arg.strip_prefix("-l") {
+        if !shared {
+            // The program has this library's code already; linking it again would bring a
+            // second copy of its statics.
+            return;
+        }
+        plan.shared.push(name.to_owned());
+    } else if let Some(folder) = arg.strip_prefix("-L") {
+        plan.search.push(folder.into());
+    }
+    plan.args.push(arg.to_owned());
+}
+
+fn add_own(
+    plan: &mut LinkPlan,
+    object_at: Option<usize>,
+    (object, output): (&Path, &Path),
+    direct: bool,
+) {
+    let option = |o: &str| if direct { o.to_owned() } else { format!("-Wl,{o}") };
+    plan.args.insert(object_at.unwrap_or(0).min(plan.args.len()), text(object));
+    plan.args.push("-shared".into());
+    if !direct {
+        plan.args.push("-nostartfiles".into());
+    }
+    plan.args.push(option("--unresolved-symbols=ignore-all"));
+    plan.args.push(option("--eh-frame-hdr"));
+    plan.args.extend(["-o".into(), text(output)]);
+}
+
+fn text(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
+}
+
+fn is_input(arg: &str) -> bool {
+    let name = arg.rsplit('/').next().unwrap_or(arg);
+    !arg.starts_with('-')
+        && ([".o", ".rlib", ".a", ".so", ".obj", ".lib", ".dylib"].iter().any(|e| arg.ends_with(e))
+            || name.contains(".so."))
+}
+
+/// The part of a `-Wl,a,b,c` list that is kept.
+fn keep_linker_options(list: &str, shared: &mut bool) -> Vec<String> {
+    let mut kept = Vec::new();
+    let mut options = list.split(',');
+    while let Some(option) = options.next() {
+        if DROPPED_WITH_VALUE.contains(&option) {
+            options.next();
+        } else if option == "-z" {
+            match options.next() {
+                Some("defs") | None => {}
+                Some(value) => kept.extend(["-z".to_owned(), value.to_owned()]),
+            }
+        } else if !is_input(option) && !is_dropped(option, shared) {
+            kept.push(option.to_owned());
+        }
+    }
+    kept
+}
+
+fn is_dropped(arg: &str, shared: &mut bool) -> bool {
+    match arg {
+        "-Bstatic" => *shared = false,
+        "-Bdynamic" => *shared = true,
+        _ => return DROPPED.contains(&arg) || DROPPED_PREFIXES.iter().any(|p| arg.starts_with(p)),
+    }
+    // A static library is dropped with its switch; the others need no switch.
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn planned(args: &str) -> String {
+        let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
+        plan(&args, Path::new("p.o"), Path::new("p.so"), false).args.join(" ")
+    }
+
+    const OWN: &str =
+        "-shared -nostartfiles -Wl,--unresolved-symbols=ignore-all -Wl,--eh-frame-hdr -o p.so";
+
+    #[test]
+    fn captured_arguments_become_a_patch_link() {
+        let cases = [
+            ("", "p.o"),
+            ("-m64 a.o b.rcgu.o -o out", "-m64 p.o"),
+            (
+                "-Wl,--as-needed -Wl,-Bstatic x.rlib -lz -Wl,-Bdynamic -lc",
+                "-Wl,--as-needed p.o -lc",
+            ),
+            (
+                "a.o -pie -Wl,-z,relro,-z,now -nodefaultlibs",
+                "p.o -Wl,-z,relro,-z,now -nodefaultlibs",
+            ),
+            ("a.o -Wl,--gc-sections,-z,defs,--as-needed", "p.o -Wl,--as-needed"),
+            ("a.o -Wl,--version-script=/x -Wl,--no-undefined-version", "p.o"),
+            ("a.o -Wl,-e,start -Wl,--build-id -s -rdynamic", "p.o"),
+            ("a.o /x/libfoo.so libbar.so.1 -Xlinker --gc-sections", "p.o"),
+            ("a.o -fuse-ld=lld -B/x -L /lib", "p.o -fuse-ld=lld -B/x -L /lib"),
+            ("a.o -Wl,--unresolved-symbols=report-all -lgcc_s", "p.o -lgcc_s"),
+        ];
+        for (given, expected) in cases {
+            assert_eq!(planned(given), format!("{expected} {OWN}"), "from {given}");
+        }
+    }
+
+    #[test]
+    fn planning_a_planned_link_changes_nothing() {
+        let once = planned("-m64 a.o -Wl,--as-needed -lc -pie -o out");
+        assert_eq!(planned(&once), once);
+    }
+}

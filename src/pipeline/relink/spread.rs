@@ -1,0 +1,93 @@
+//! From changed immutable data to the code that has to change with it: old code goes on reading
+//! the old data, so whoever refers to it must come along. The same holds for whoever calls a
+//! detached function.
+
+use std::sync::Arc;
+
+use super::compare::{Changes, Piece};
+use super::names;
+use crate::target::elf::{ObjectFile, SectionKind};
+
+/// Adds every function and every named piece of data that refers, directly or through anonymous
+/// data, to data that changed.
+pub fn spread(changes: &mut Changes, objects: &[Arc<ObjectFile>]) {
+    if changes.data.is_empty() {
+        return;
+    }
+    loop {
+        let before = changes.data.len();
+        for object in objects {
+            for section in tainted(object, changes) {
+                mark(changes, object, section);
+            }
+        }
+        if changes.data.len() == before {
+            return;
+        }
+    }
+}
+
+fn mark(changes: &mut Changes, object: &Arc<ObjectFile>, section: usize) {
+    let info = &object.sections[section];
+    let names = info
+        .symbols
+        .iter()
+        .filter_map(|&s| object.symbols.get(s))
+        .filter(|s| names::is_stable(&s.name, s.local))
+        .map(|s| s.name.clone());
+    let piece = Piece { object: object.clone(), section };
+    match info.kind {
+        SectionKind::Text => {
+            for name in names {
+                changes.functions.entry(name).or_insert_with(|| piece.clone());
+            }
+        }
+        SectionKind::ReadOnly => {
+            for name in names {
+                changes.data.entry(name).or_insert_with(|| piece.clone());
+            }
+        }
+        SectionKind::Mutable | SectionKind::ThreadLocal => changes.initial_values.extend(names),
+        _ => {}
+    }
+}
+
+/// The sections of an object that refer to changed data.
+fn tainted(object: &ObjectFile, changes: &Changes) -> Vec<usize> {
+    let mut marked = vec![false; object.sections.len()];
+    for (index, section) in object.sections.iter().enumerate() {
+        marked[index] = section
+            .symbols
+            .iter()
+            .filter_map(|&s| object.symbols.get(s))
+            .any(|s| changes.data.contains_key(&s.name));
+    }
+    let own = marked.clone();
+    loop {
+        let mut grown = false;
+        for (index, section) in object.sections.iter().enumerate() {
+            if marked[index] || section.kind == SectionKind::Debug {
+                continue;
+            }
+            let refers = section.relocs.iter().any(|r| {
+                let Some(symbol) = object.symbols.get(r.symbol) else { return false };
+                match symbol.section {
+                    // Through other code or through mutable data nothing spreads: both stay
+                    // where they are and are reached by name.
+                    Some(s) => {
+                        own[s] || marked[s] && object.sections[s].kind == SectionKind::ReadOnly
+                    }
+                    None => changes.data.contains_key(&symbol.name),
+                }
+            });
+            if refers {
+                marked[index] = true;
+                grown = true;
+            }
+        }
+        if !grown {
+            break;
+        }
+    }
+    (0..marked.len()).filter(|&i| marked[i] && !own[i]).collect()
+}
