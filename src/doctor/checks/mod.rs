@@ -1,0 +1,130 @@
+//! The checks, each a function of the facts and of nothing else.
+
+mod cross;
+mod host;
+mod linking;
+mod profile;
+mod project;
+mod toolchain;
+
+use super::facts::{Facts, PackageProfile, Project, Rustc};
+use super::{Check, For};
+use crate::target::support;
+pub use toolchain::is_sccache;
+
+/// From what is known to a verdict.
+pub type CheckFn = fn(&Facts) -> Check;
+
+/// About compiler and cargo.
+const TOOLCHAIN: &[CheckFn] = &[toolchain::cargo, toolchain::rustc, toolchain::target];
+
+/// About compiling and linking, where the compiler is known.
+const BUILDING: &[CheckFn] = &[
+    toolchain::target_std,
+    toolchain::wrappers,
+    linking::linker,
+    linking::linker_flavor,
+    linking::position,
+    linking::c_library,
+    linking::std_linkage,
+    linking::symbol_table,
+    linking::folding,
+    linking::trial_patch,
+];
+
+/// About the user's program.
+const PROJECT: &[CheckFn] = &[
+    project::program,
+    project::runtime,
+    project::runtime_call,
+    project::runtime_profile,
+    profile::strip,
+    profile::lto,
+    profile::opt_level,
+    profile::codegen_units,
+    profile::debug,
+    profile::split_debuginfo,
+    profile::panic,
+    profile::mangling,
+    profile::instrumentation,
+    project::fat_build,
+    project::other_watch,
+    project::clock,
+];
+
+/// About the machine.
+const HOST: &[CheckFn] = &[
+    host::inotify_watches,
+    host::inotify_instances,
+    host::file_system,
+    host::target_dir,
+    host::disk_space,
+    host::code_pages,
+    host::loopback,
+];
+
+/// The checks that have something to look at.
+pub fn all(facts: &Facts) -> Vec<CheckFn> {
+    let mut checks = TOOLCHAIN.to_vec();
+    if facts.android.is_some() {
+        checks.push(cross::ndk);
+    }
+    if rustc(facts).is_some() && facts.target.as_deref().is_some_and(support::is_supported) {
+        checks.extend(BUILDING);
+        if !facts.target.as_deref().is_some_and(support::runs_here)
+            || facts.settings.runner.is_some()
+        {
+            checks.push(cross::runner);
+        }
+    }
+    checks.extend(match program(facts) {
+        Some(_) => PROJECT,
+        None => &PROJECT[..1],
+    });
+    checks.extend(HOST);
+    checks
+}
+
+/// The checks whose facts cost next to nothing, as far as they matter to a command.
+pub fn quick(command: For) -> Vec<CheckFn> {
+    let mut checks: Vec<CheckFn> = vec![toolchain::target, host::target_dir, host::disk_space];
+    if matches!(command, For::Watch | For::Serve) {
+        checks.push(cross::live_target);
+    }
+    if command != For::Patch {
+        checks.extend([toolchain::target_std as CheckFn, cross::ndk]);
+        // Cargo has called the wrappers by now.
+        let build: [CheckFn; 5] = [
+            linking::linker,
+            linking::position,
+            linking::symbol_table,
+            profile::lto,
+            profile::instrumentation,
+        ];
+        checks.extend(build);
+    }
+    if command == For::Watch {
+        checks.push(cross::runner);
+    }
+    if matches!(command, For::Watch | For::Serve) {
+        checks.push(host::code_pages);
+    }
+    checks
+}
+
+fn rustc(facts: &Facts) -> Option<&Rustc> {
+    facts.toolchain.as_ref()?.rustc.as_ref().ok()
+}
+
+fn program(facts: &Facts) -> Option<&Project> {
+    facts.project.as_ref()?.as_ref().ok()
+}
+
+/// The packages of the program whose functions a patch may change.
+fn patched(facts: &Facts) -> impl Iterator<Item = &PackageProfile> {
+    let packages = program(facts).into_iter().flat_map(|p| &p.profile.packages);
+    packages.filter(|package| !package.is_runtime)
+}
+
+#[cfg(test)]
+mod tests;

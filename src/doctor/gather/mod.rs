@@ -1,0 +1,84 @@
+//! Looking at the machine and the project. Nothing is written but a temporary directory for the
+//! trial patch, which is removed.
+
+mod child;
+mod host;
+mod profile;
+mod project;
+mod runtime;
+mod settings;
+mod toolchain;
+mod trial;
+
+use super::For;
+use super::facts::{Facts, Project};
+use crate::cargo_config::Sources;
+use crate::session::{CargoSelection, Session, android};
+use crate::target::support;
+
+/// Gathers everything.
+pub fn gather(selection: &CargoSelection) -> Facts {
+    let session = Session::look(selection);
+    // With what was found for the target.
+    let selection = session.as_ref().map_or(selection, |session| &session.selection);
+    let config = Sources::current(&selection.config).read();
+    let mut toolchain = toolchain::ask(&config);
+    let target = android::target(selection, &config);
+    let host = toolchain.rustc.as_ref().ok().map(|r| r.host.clone());
+    let target = target.or_else(|| host.clone());
+    let cfg = match (&mut toolchain.rustc, &target) {
+        (Ok(rustc), Some(target)) => toolchain::ask_about(rustc, target),
+        _ => Vec::new(),
+    };
+    let mut settings = settings::read(&config, target.as_deref().unwrap_or_default(), &cfg);
+    if let Ok(rustc) = &toolchain.rustc {
+        settings::ask_around(&mut settings, rustc);
+    }
+    let kit = session.as_ref().ok().and_then(|session| session.android.clone());
+    let project = session.and_then(|session| project::look(&session, &config, &settings));
+    let rustc = toolchain.rustc.as_ref().ok();
+    let can_try = rustc.filter(|r| r.has_std || settings.build_std).is_some()
+        && target.as_deref().is_some_and(support::is_supported)
+        && target == host
+        && settings.linker.found.is_some();
+    let trial = rustc.filter(|_| can_try).map(|rustc| trial::run(rustc, &settings));
+    Facts {
+        host: host::look(project.as_ref().ok()),
+        target,
+        android: kit,
+        trial,
+        settings,
+        toolchain: Some(toolchain),
+        project: Some(project),
+    }
+}
+
+/// Gathers what costs next to nothing, for a command that is about to start.
+pub fn quick(command: For, session: &Session) -> Facts {
+    let selection = &session.selection;
+    let config = Sources::current(&selection.config).read();
+    let target = android::target(selection, &config);
+    let host = host::quick(command, &session.store);
+    if command == For::Patch {
+        // How the program was built is settled.
+        return Facts { target, host, ..Facts::default() };
+    }
+    let triple = target.as_deref().unwrap_or(support::here());
+    let mut settings = settings::read(&config, triple, &[]);
+    let foreign = !support::runs_here(triple);
+    let mut asked = None;
+    if settings.linker.found.is_none() || settings::needs_cfg(&config) || foreign {
+        // Only rustc knows which tables are meant, and what comes with it.
+        let mut toolchain = toolchain::ask(&config);
+        if let Ok(rustc) = &mut toolchain.rustc {
+            let cfg = toolchain::ask_about(rustc, triple);
+            settings = settings::read(&config, triple, &cfg);
+            settings::find_linker(&mut settings.linker, rustc);
+        }
+        asked = Some(toolchain).filter(|_| foreign);
+    }
+    let project = project::quick(session, &config, &settings);
+    let android = session.android.clone();
+    let (toolchain, project) = (asked, Some(Ok(project)));
+    Facts { target, android, toolchain, settings, host, project, ..Facts::default() }
+}

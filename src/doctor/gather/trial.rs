@@ -1,0 +1,147 @@
+//! The trial patch: a program is compiled and linked with the user's flags, and a patch with its
+//! linker, as `patch` does it. Then the patch is loaded and called.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+use libloading::{Library, Symbol};
+
+use super::child::{self, End};
+use super::host;
+use crate::doctor::facts::{Rustc, Settings, Step, Trial};
+use crate::pipeline::capture::{LinkCapture, Unit, link_args};
+use crate::pipeline::relink::Linker;
+
+const PROGRAM: &str = "fn main() {}\n";
+
+/// Uses a function that only the loader finds.
+const PATCH: &str = "#![no_std]
+unsafe extern \"C\" {
+    safe fn getppid() -> i32;
+}
+#[unsafe(no_mangle)]
+pub extern \"C\" fn hotpatch_trial() -> i32 {
+    getppid()
+}
+";
+
+const FUNCTION: &[u8] = b"hotpatch_trial";
+
+/// Tries it; nothing of it stays.
+pub fn run(rustc: &Rustc, settings: &Settings) -> Trial {
+    let mut trial = Trial { linker: settings.linker.program.clone(), failed: None };
+    let folder = match host::folder_to_run_in() {
+        Ok(folder) => folder,
+        Err(why) => {
+            trial.failed = Some((Step::Compile, why));
+            return trial;
+        }
+    };
+    let tried = Try { rustc, settings, folder: folder.path() };
+    trial.failed = tried.all().err();
+    trial
+}
+
+type Done<T> = Result<T, (Step, String)>;
+
+struct Try<'a> {
+    rustc: &'a Rustc,
+    settings: &'a Settings,
+    folder: &'a Path,
+}
+
+impl Try<'_> {
+    fn all(&self) -> Done<()> {
+        let link = self.program()?;
+        let object = self.folder.join("patch.o");
+        self.compile("patch", PATCH, &["--crate-type=lib", "--emit=obj"])
+            .map_err(|words| (Step::Compile, words))?;
+        let env = std::env::vars_os();
+        let env = env.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+        let unit = Unit { env: env.collect::<BTreeMap<_, _>>(), ..Unit::default() };
+        let library = self.folder.join("patch.so");
+        let linked = Linker::new(&unit, &link).link(&object, &library);
+        linked.map_err(|e| (Step::Link, first_words(&format!("{e:#}"))))?;
+        load_and_call(&library)
+    }
+
+    /// Compiles and links a program; how it was linked.
+    fn program(&self) -> Done<LinkCapture> {
+        let args = self.folder.join("link-args");
+        let print = format!("--print=link-args={}", args.display());
+        let mut more = vec!["--crate-type=bin", print.as_str()];
+        let linker = format!("linker={}", self.settings.linker.program);
+        if self.settings.linker.origin.is_some() {
+            more.extend(["-C", linker.as_str()]);
+        }
+        self.compile("program", PROGRAM, &more).map_err(|words| (Step::Program, words))?;
+        let text = std::fs::read_to_string(&args).unwrap_or_default();
+        link_args::parse(&text, self.folder)
+            .map_err(|why| (Step::Program, format!("rustc's `--print=link-args`: {why}")))
+    }
+
+    fn compile(&self, name: &str, source: &str, args: &[&str]) -> Result<(), String> {
+        let file = self.folder.join(format!("{name}.rs"));
+        std::fs::write(&file, source).map_err(|e| format!("{}: {e}", file.display()))?;
+        let mut command = Command::new(&self.rustc.program);
+        command.arg(file).args(["--edition=2024", "--color=never", "--crate-name", name]);
+        command.args(args).arg("--out-dir").arg(self.folder).args(&self.settings.rustflags);
+        let output = command.output().map_err(|e| e.to_string())?;
+        match output.status.success() {
+            true => Ok(()),
+            false => Err(first_words(&String::from_utf8_lossy(&output.stderr))),
+        }
+    }
+}
+
+/// Of what a tool says, what tells the most in one line: the last line that speaks of an error
+/// and is not the long command line or a summary.
+fn first_words(text: &str) -> String {
+    let lines = text.lines().map(|l| l.trim().trim_start_matches("= note:").trim());
+    let lines: Vec<&str> = lines.filter(|l| !l.is_empty()).collect();
+    let telling = |l: &&&str| {
+        let lower = l.to_lowercase();
+        let tells =
+            ["error", "cannot", "not found", "unrecognized", "unknown", "undefined", "no such"];
+        tells.iter().any(|word| lower.contains(word))
+            && ![
+                "error: aborting",
+                "error: linking with",
+                "error: ld returned",
+                "collect2",
+                "error: linker command failed",
+            ]
+            .iter()
+            .any(|summary| lower.starts_with(summary) || lower.contains("linker command failed"))
+    };
+    let line = lines.iter().rev().find(telling).or(lines.first());
+    line.map_or_else(|| "it says nothing".into(), |l| shortened(l.trim_end_matches(':')))
+}
+
+fn shortened(line: &str) -> String {
+    const LONG: usize = 240;
+    match line.char_indices().nth(LONG) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line.to_string(),
+    }
+}
+
+fn load_and_call(library: &Path) -> Done<()> {
+    // SAFETY: the library was just made from the source above, which has no constructors.
+    let library = unsafe { Library::new(library) };
+    let library = library.map_err(|e| (Step::Load, e.to_string()))?;
+    // SAFETY: the function has this type in the source above.
+    let function = unsafe { library.get::<extern "C" fn() -> i32>(FUNCTION) };
+    let function: Symbol<extern "C" fn() -> i32> =
+        function.map_err(|e| (Step::Load, e.to_string()))?;
+    let own = i32::try_from(std::process::id());
+    // In a process of its own, since a bad link ends it.
+    let end = child::run(|| u8::from(Ok(function()) != own));
+    match end {
+        Ok(End::Code(0)) => Ok(()),
+        Ok(End::Code(_)) => Err((Step::Call, "it reached another function".into())),
+        Ok(End::Signal(n)) => Err((Step::Call, format!("it ended with signal {n}"))),
+        Err(e) => Err((Step::Call, e.to_string())),
+    }
+}
