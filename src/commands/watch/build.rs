@@ -1,0 +1,160 @@
+//! One fat build while it is the newest: its program, its inputs, and the thread that patches it.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use anyhow::Context;
+use hotpatch_protocol::{ENV_ADDR, ENV_TOKEN};
+
+use super::builder::{Builder, Job};
+use super::live::PATIENCE;
+use super::program::{Program, Start, command_line, exited};
+use super::{Built, Desk, Input, environment, key, runner};
+use crate::pipeline::capture::FatBuild;
+use crate::pipeline::relink::Guests;
+use crate::report::{Event, Reporter};
+use crate::session::Session;
+use crate::watcher::inputs::{Inputs, surroundings};
+use crate::watcher::{Watched, Watcher};
+
+/// A fat build and what hangs on it.
+pub(super) struct Build {
+    /// Counted from 0.
+    pub number: u32,
+    pub fat: FatBuild,
+    /// What can change.
+    pub known: Inputs,
+    /// The running program, where we start one.
+    pub program: Option<Program>,
+    /// Whether the user was told what a program without the runtime lacks.
+    pub hinted: bool,
+    /// How clients of other tools in the program are served, once that is known.
+    pub guests: Guests,
+    session: Session,
+    watcher: Watcher,
+    builder: Option<Builder>,
+    start: Start,
+}
+
+impl Build {
+    /// Watches the inputs, starts the program, and prepares for patches.
+    pub fn start(
+        desk: &Desk,
+        session: Session,
+        built: Built,
+        number: u32,
+    ) -> anyhow::Result<Build> {
+        let cwd = std::env::current_dir().context("reading the working directory")?;
+        let Built { fat, begun } = built;
+        let code = fat.units.iter().flat_map(|unit| unit.inputs.iter().cloned());
+        let known = Inputs::new(code, surroundings(&fat, &session.metadata, &cwd));
+        let inbox = desk.inbox.clone();
+        let watcher = Watcher::start(move |saved| drop(inbox.send(Input::Saved(number, saved))))?;
+        watcher.watch(watched(&known, &session, begun))?;
+        let start = start(&fat, &session, desk, &cwd);
+        let program = if desk.args.run {
+            Some(run(&start, desk)?)
+        } else {
+            desk.reporter.instruct(&command_line(&start));
+            None
+        };
+        let out = session.store.patches(&fat.build_id);
+        let inbox = desk.inbox.clone();
+        let tell = move |told| drop(inbox.send(Input::Builder(number, told)));
+        let how = (desk.reporter.clone(), desk.args.allow_layout_change);
+        let builder = Some(Builder::start(fat.clone(), out, how, tell));
+        let (hinted, guests) = (false, Guests::None);
+        Ok(Build { number, fat, known, program, hinted, guests, session, watcher, builder, start })
+    }
+
+    /// Starts the program again, as it was built.
+    pub fn run_program(&mut self, desk: &Desk) -> anyhow::Result<()> {
+        self.program = Some(run(&self.start, desk)?);
+        Ok(())
+    }
+
+    /// Whether this is the program that we started last.
+    pub fn is_program(&self, pid: u32) -> bool {
+        self.program.as_ref().is_some_and(|program| program.pid() == pid)
+    }
+
+    /// Gives the builder a job.
+    pub fn give(&self, job: Job) {
+        if let Some(builder) = &self.builder {
+            builder.give(job);
+        }
+    }
+
+    /// Forgets a patch that the program did not take.
+    pub fn take_back(&self, patch: u32) {
+        if let Some(builder) = &self.builder {
+            builder.take_back(patch);
+        }
+    }
+
+    /// The program carries over the values of these types.
+    pub fn carry_over(&self, types: &[String]) {
+        if let Some(builder) = &self.builder {
+            builder.carry_over(types.to_vec());
+        }
+    }
+
+    /// Watches what is known now.
+    pub fn watch(&self, reporter: &Reporter, since: SystemTime) {
+        if let Err(error) = self.watcher.watch(watched(&self.known, &self.session, since)) {
+            reporter.emit(&Event::Warning { message: format!("{error:#}") });
+        }
+    }
+
+    /// Ends the builder, once it has done what it is at.
+    pub fn stop_builder(&mut self) {
+        self.builder = None;
+    }
+
+    /// Ends the program.
+    pub fn terminate(&mut self, reporter: &Arc<Reporter>) {
+        let Some(program) = self.program.take() else { return };
+        let pid = program.pid();
+        match program.terminate(PATIENCE) {
+            Ok(status) => reporter.emit(&exited(pid, status)),
+            Err(error) => reporter
+                .emit(&Event::Warning { message: format!("waiting for process {pid}: {error}") }),
+        }
+    }
+}
+
+fn run(start: &Start, desk: &Desk) -> anyhow::Result<Program> {
+    let inbox = desk.inbox.clone();
+    let ended = move |pid| drop(inbox.send(Input::Ended(pid)));
+    Ok(Program::start(start, &desk.reporter, ended)?)
+}
+
+fn watched(known: &Inputs, session: &Session, since: SystemTime) -> Watched {
+    known.watched(since, session.store.root().parent().unwrap_or(session.store.root()))
+}
+
+/// How the program is started, here or by the user.
+fn start(fat: &FatBuild, session: &Session, desk: &Desk, cwd: &Path) -> Start {
+    let address = desk.server.local_address();
+    let token = desk.server.token().as_str();
+    let mut env =
+        vec![(ENV_ADDR.into(), address.to_string().into()), (ENV_TOKEN.into(), token.into())];
+    let packages = &session.metadata.packages;
+    if packages.iter().any(|package| *package.name == *environment::DEVTOOLS) {
+        let of_devtools = environment::of_devtools(address);
+        env.extend(of_devtools.into_iter().map(|(name, value)| (name.into(), value.into())));
+    }
+    if desk.args.run {
+        let of_cargo = environment::of(fat, cwd);
+        env.extend(of_cargo.into_iter().map(|(name, value)| (name.into(), value)));
+    }
+    let (runner, file) = (runner::of(fat, session), fat.program.clone());
+    Start {
+        runner,
+        file,
+        args: desk.args.program_args.clone(),
+        env,
+        spared: key::is_there(desk.args.restart),
+    }
+}
