@@ -1,0 +1,134 @@
+//! A stand-in for Android's kit: its folders and the names of its compilers, with the
+//! distribution's clang behind them, and a system of empty functions to link against.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use object::read::archive::ArchiveFile;
+use object::{Object, ObjectSymbol};
+
+/// The target.
+pub const TARGET: &str = "aarch64-linux-android";
+/// The compiler that has std for it.
+pub const RUSTC: &str = "/usr/bin/rustc";
+/// Its cargo.
+pub const CARGO: &str = "/usr/bin/cargo";
+
+const TAG: &str = "linux-x86_64";
+const APIS: [u32; 2] = [24, 30];
+
+/// What this machine lacks, if anything.
+pub fn missing() -> Option<String> {
+    let tools = ["clang", "ld.lld"].into_iter().filter(|tool| which::which(tool).is_err());
+    let mut lacking: Vec<String> = tools.map(String::from).collect();
+    if !libraries().is_some_and(|folder| folder.is_dir()) {
+        lacking.push(format!("std for {TARGET}"));
+    }
+    let names = lacking.join(", ");
+    (!lacking.is_empty()).then(|| format!("no {names}; `cargo xtask setup-cross` brings it"))
+}
+
+fn libraries() -> Option<PathBuf> {
+    let args = ["--print", "target-libdir", "--target", TARGET];
+    let output = Command::new(RUSTC).args(args).output().ok()?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().into())
+}
+
+/// A kit in a folder of its own.
+pub struct Kit(tempfile::TempDir);
+
+impl Kit {
+    /// Makes one.
+    pub fn new() -> Kit {
+        let folder = tempfile::Builder::new()
+            .prefix("android ndk ")
+            .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
+            .expect("the target directory is writable");
+        let kit = Kit(folder);
+        let bin = kit.root().join("toolchains/llvm/prebuilt").join(TAG).join("bin");
+        fs::create_dir_all(&bin).expect("a folder");
+        let properties = "Pkg.Desc = Android NDK\nPkg.Revision = 27.0.12077973\n";
+        fs::write(kit.root().join("source.properties"), properties).expect("a file");
+        for api in APIS {
+            let system = kit.root().join("sysroot/usr/lib").join(TARGET).join(api.to_string());
+            write_system(&system);
+            kit.write_compiler(&bin, api);
+        }
+        kit
+    }
+
+    /// Its folder.
+    pub fn root(&self) -> &Path {
+        self.0.path()
+    }
+
+    fn write_compiler(&self, bin: &Path, api: u32) {
+        let name = format!("{TARGET}{api}-clang");
+        let (root, file) = (self.root().display(), bin.join(&name));
+        let script = format!(
+            "#!/bin/sh\necho {name} >> '{root}/called'\nexec clang --target={TARGET}{api} \
+             --sysroot='{root}/sysroot' -fuse-ld=lld \"$@\"\n"
+        );
+        fs::write(&file, script).expect("a script");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a script to run");
+    }
+
+    /// The compilers that were called so far.
+    pub fn called(&self) -> Vec<String> {
+        let text = fs::read_to_string(self.root().join("called")).unwrap_or_default();
+        text.lines().map(String::from).collect()
+    }
+}
+
+/// The files that every link takes from the system. Its C library has all that std asks for.
+fn write_system(folder: &Path) {
+    fs::create_dir_all(folder).expect("a folder");
+    let assemble = |name: &str, code: &str, args: &[&str]| {
+        let source = folder.join("source.s");
+        fs::write(&source, code).expect("a source");
+        let mut clang = Command::new("clang");
+        clang.arg(format!("--target={TARGET}24")).args(args);
+        let output = clang.arg(&source).arg("-o").arg(folder.join(name)).output();
+        let output = output.expect("clang");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        fs::remove_file(source).expect("a source");
+    };
+    assemble("crtbegin_dynamic.o", ".globl _start\n_start: b main\n", &["-c"]);
+    for name in ["crtend_android.o", "crtbegin_so.o", "crtend_so.o"] {
+        assemble(name, "", &["-c"]);
+    }
+    let functions = wanted_by_std().into_iter();
+    let functions: String =
+        functions.map(|n| format!(".globl {n}\n.type {n},%function\n{n}: ret\n")).collect();
+    for name in ["c", "m", "dl", "log", "unwind"] {
+        let soname = format!("-Wl,-soname,lib{name}.so");
+        let code = if name == "c" { functions.as_str() } else { "" };
+        let args = ["-shared", "-nostdlib", "-fuse-ld=lld", soname.as_str()];
+        assemble(&format!("lib{name}.so"), code, &args);
+    }
+}
+
+/// What std's libraries use and none of them has.
+fn wanted_by_std() -> BTreeSet<String> {
+    let (mut wanted, mut had) = (BTreeSet::new(), BTreeSet::from(["main".to_string()]));
+    let folder = libraries().expect("a folder");
+    for entry in fs::read_dir(folder).expect("std").flatten() {
+        if entry.path().extension().is_none_or(|e| e != "rlib") {
+            continue;
+        }
+        let data = fs::read(entry.path()).expect("a library");
+        let archive = ArchiveFile::parse(&*data).expect("an archive");
+        for member in archive.members().flatten() {
+            let Ok(file) = member.data(&*data).and_then(object::File::parse) else { continue };
+            for symbol in file.symbols().filter(|s| s.is_global()) {
+                let name = symbol.name().expect("a name").to_string();
+                let set = if symbol.is_undefined() { &mut wanted } else { &mut had };
+                set.insert(name);
+            }
+        }
+    }
+    wanted.difference(&had).filter(|name| !name.is_empty()).cloned().collect()
+}

@@ -1,0 +1,392 @@
+//! `cargo hotpatch doctor` on packages and machines in which something is wrong, for real.
+
+mod support;
+
+#[path = "doctor/machine.rs"]
+mod machine;
+#[path = "doctor/package.rs"]
+mod package;
+
+use std::fs;
+use std::os::fd::AsRawFd;
+use std::time::{Duration, SystemTime};
+
+use package::{Package, TARGET, script};
+use support::{Fixture, command, run};
+
+/// What `doctor` prints for a package without anything wrong, as far as it is the same on every
+/// machine.
+const HEALTHY: &str = "\
+ok    cargo              …
+ok    rustc              …
+ok    target             x86_64-unknown-linux-gnu
+ok    target-std         …
+ok    rustc-wrapper      none
+ok    linker             cc (rustc's own choice)
+ok    linker-flavor      called as a compiler driver
+ok    relocation-model   position-independent code
+ok    c-library          shared with the patches
+ok    prefer-dynamic     std is in the program
+ok    symbols            kept by the linker
+ok    identical-code     each function has its own address
+ok    trial-patch        compiled, linked by cc, loaded and called
+ok    program            `p` of package `p`, profile dev
+ok    runtime            hotpatch-runtime 0.1.0
+ok    runtime-call       in src/main.rs:2
+ok    runtime-profile    in the program (profile dev)
+ok    strip              the symbols stay
+ok    lto                off
+ok    opt-level          0
+ok    codegen-units      many, so that a patch compiles little
+ok    debug              full
+ok    split-debuginfo    off
+ok    panic              unwind
+ok    symbol-mangling    rustc's default
+ok    code-generation    nothing unusual
+ok    fat-build          none yet; `watch` makes one
+ok    other-watch        none
+ok    clock              no file is from the future
+ok    inotify-watches    …
+ok    inotify-instances  …
+ok    file-system        …
+ok    target-dir         writable
+ok    disk-space         …
+ok    code-pages         …
+ok    loopback           a program can connect to 127.0.0.1
+";
+
+/// The lines that a change of the package changes.
+fn changed(healthy: &str, now: &str) -> String {
+    let lines = now.lines().filter(|line| !healthy.lines().any(|l| l == *line));
+    lines.map(|line| format!("{line}\n")).collect()
+}
+
+#[test]
+fn nothing_is_wrong_with_a_healthy_package() {
+    let package = Package::new();
+    package.lock();
+    let output = package.doctor(&[]);
+    assert_eq!(output.told(), HEALTHY);
+    output.expect_code(0);
+}
+
+#[test]
+fn nothing_is_written() {
+    let package = Package::new();
+    let before = package.files();
+    package.doctor(&[]).expect_code(0);
+    package.lock();
+    let locked = package.files();
+    assert_ne!(before, locked);
+    package.doctor(&[]).expect_code(0);
+    assert_eq!(package.files(), locked);
+}
+
+#[test]
+fn without_a_lock_file_the_manifests_tell_as_much() {
+    let package = Package::new();
+    let wanted = "ok    runtime            hotpatch-runtime is a dependency\n";
+    assert_eq!(changed(HEALTHY, &package.doctor(&[]).told()), wanted);
+}
+
+#[test]
+fn a_missing_linker() {
+    let package = Package::new();
+    package.lock();
+    package.config("[target.x86_64-unknown-linux-gnu]\nlinker = \"no-such-cc\"\n");
+    let output = package.doctor(&[]);
+    let wanted = "\
+fail  linker             `no-such-cc` (from <package>/.cargo/config.toml) is not found
+                         fix: install `no-such-cc`, or change the linker in <package>/.cargo/config.toml
+ok    trial-patch        not tried, for what is said above
+";
+    assert_eq!(changed(HEALTHY, &output.told()), wanted);
+    output.expect_code(4);
+}
+
+#[test]
+fn a_stripped_release_profile() {
+    let package = Package::new();
+    package.lock();
+    package.manifest("[profile.release]\nstrip = true\n");
+    let output = package.doctor(&["--release"]);
+    let wanted = "\
+ok    program            `p` of package `p`, profile release
+warn  runtime-profile    without debug assertions (cargo's default for release builds) the runtime is an empty function
+                         fix: features = [\"release\"] for hotpatch-runtime in Cargo.toml, or build with the profile dev
+warn  strip              `strip = true` ([profile.release] of Cargo.toml): patches need the symbols, so the fat build leaves this out
+                         fix: set `strip = \"none\"` in [profile.release] of Cargo.toml
+warn  opt-level          `opt-level = 3` (cargo's default for release builds): functions that were inlined or folded change only with their callers, or are refused
+                         fix: set `opt-level = 1` in [profile.release] of Cargo.toml
+warn  debug              `debug = false` (cargo's default for release builds): without full debug information a changed layout of a type is not noticed
+                         fix: set `debug = \"full\"` in [profile.release] of Cargo.toml
+";
+    assert_eq!(changed(HEALTHY, &output.told()), wanted);
+    output.expect_code(0);
+}
+
+#[test]
+fn json_has_the_same_checks() {
+    let package = Package::new();
+    package.manifest("[profile.dev]\nlto = \"thin\"\n");
+    let output = package.doctor(&["--json"]).expect_code(4);
+    let json: serde_json::Value = serde_json::from_str(&output.stdout).expect("one object");
+    let checks = json["checks"].as_array().expect("a list");
+    assert_eq!(checks.len(), HEALTHY.lines().count());
+    for (check, line) in checks.iter().zip(HEALTHY.lines()) {
+        let name = line.split_whitespace().nth(1);
+        assert_eq!(check["name"].as_str(), name);
+        let failed = name == Some("lto");
+        assert_eq!(check["status"], if failed { "fail" } else { "ok" }, "{check}");
+        assert!(check["detail"].as_str().is_some_and(|text| !text.is_empty()), "{check}");
+        assert_eq!(check["fix"].is_string(), failed, "{check}");
+    }
+}
+
+#[test]
+fn settings_are_found_wherever_they_are_made() {
+    let package = Package::new();
+    package.manifest("[profile.dev]\nlto = true\n[profile.dev.package.p]\nopt-level = 2\n");
+    package.doctor(&[]).expect_check("fail", "lto", "`lto = true` ([profile.dev] of Cargo.toml)");
+    let flag = ["--config", "profile.dev.lto=false"];
+    let output = package.doctor(&flag).expect_check("ok", "lto", "off");
+    output.expect_check(
+        "warn",
+        "opt-level",
+        "`opt-level = 2` ([profile.dev.package.p] of Cargo.toml)",
+    );
+    package.config("[profile.dev]\ncodegen-units = 1\n[build]\nrustflags = \"-C debuginfo=1\"\n");
+    let mut command = package.command(&["doctor"]);
+    command.env("CARGO_PROFILE_DEV_PACKAGE_P_OPT_LEVEL", "s");
+    package
+        .run(command)
+        .expect_check("warn", "codegen-units", "([profile.dev] of <package>/.cargo/config.toml)")
+        .expect_check("warn", "debug", "`debug = 1` (<package>/.cargo/config.toml)")
+        .expect_check("warn", "opt-level", "(the variable CARGO_PROFILE_DEV_PACKAGE_P_OPT_LEVEL)");
+}
+
+#[test]
+fn linkers_that_rustc_takes_for_something_else() {
+    let package = Package::new();
+    script(&package.path("link.sh"), "exec cc \"$@\"");
+    package.config("[target.'cfg(target_os = \"linux\")']\nlinker = \"./link.sh\"\n");
+    package
+        .doctor(&[])
+        .expect_check("fail", "linker-flavor", "takes `<package>/./link.sh` for a linker")
+        .expect_check("fail", "trial-patch", "an empty program cannot be built");
+    package.config(
+        "[target.'cfg(target_os = \"linux\")']\nlinker = \"./link.sh\"\n\
+         [build]\nrustflags = [\"-C\", \"linker-flavor=gcc\"]\n",
+    );
+    package.doctor(&[]).expect_check("ok", "linker-flavor", "compiler driver").expect_check(
+        "ok",
+        "trial-patch",
+        "linked by <package>/./link.sh",
+    );
+}
+
+#[test]
+fn a_linker_that_makes_programs_but_no_patches() {
+    let package = Package::new();
+    for (line, name, told) in [
+        ("exit 1", "no-shared", "a patch cannot be linked"),
+        (
+            "o=; for a; do [ \"$o\" ] && cp /bin/sh \"$a\"; o=; [ \"$a\" = -o ] && o=1; done; exit 0",
+            "wrong",
+            "cannot be loaded",
+        ),
+    ] {
+        let linker = package.path(name);
+        let text =
+            format!("for a; do [ \"$a\" = -shared ] && {{ {line}; exit; }}; done\nexec cc \"$@\"");
+        script(&linker, &text);
+        let linker = format!("target.{TARGET}.linker={:?}", linker.display().to_string());
+        package
+            .doctor(&["--config", &linker])
+            .expect_check("fail", "trial-patch", told)
+            .expect_code(4);
+    }
+}
+
+#[test]
+fn wrappers_of_the_compiler() {
+    let package = Package::new();
+    let passing = package.path("passing");
+    script(&passing, "exec \"$@\"");
+    let silent = package.path("silent");
+    script(&silent, "exit 3");
+    for (variable, program, status, told) in [
+        ("RUSTC_WRAPPER", passing.as_path(), "ok", "passing is called too"),
+        ("RUSTC_WRAPPER", &silent, "fail", "does not run rustc"),
+        ("RUSTC_WORKSPACE_WRAPPER", "/no/such/wrapper".as_ref(), "fail", "is not there"),
+    ] {
+        let mut command = package.command(&["doctor"]);
+        command.env(variable, program);
+        package.run(command).expect_check(status, "rustc-wrapper", told);
+    }
+    package.config("[build]\nrustc-wrapper = \"./silent\"\n");
+    package
+        .doctor(&[])
+        .expect_check("fail", "rustc-wrapper", "(from <package>/.cargo/config.toml)")
+        .expect_code(4);
+}
+
+#[test]
+fn compilers_that_are_too_old_or_none() {
+    let package = Package::new();
+    let old = "echo 'rustc 1.70.0 (90c541806 2023-05-31)'; echo 'release: 1.70.0'; echo 'host: x86_64-unknown-linux-gnu'";
+    for (text, told) in
+        [(old, "1.85 or newer"), ("echo hello", "does not answer as a Rust compiler")]
+    {
+        let folder = package.path("bin");
+        fs::create_dir_all(&folder).expect("a folder");
+        script(&folder.join("rustc"), text);
+        let mut command = package.command(&["doctor"]);
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", folder.display()));
+        package.run(command).expect_check("fail", "rustc", told).expect_code(4);
+    }
+    let mut command = package.command(&["doctor"]);
+    command.env("CARGO", "/no/such/cargo");
+    let output = package.run(command).expect_check("fail", "cargo", "cannot run `/no/such/cargo`");
+    output.expect_check("fail", "program", "/no/such/cargo").expect_code(4);
+}
+
+#[test]
+fn targets_that_cannot_be_patched_or_are_not_installed() {
+    let package = Package::new();
+    for target in ["x86_64-unknown-linux-musl", "x86_64-pc-windows-msvc"] {
+        package
+            .doctor(&["--target", target])
+            .expect_check("fail", "target", "cannot be patched yet")
+            .expect_code(4);
+    }
+    let rustc = "case \"$*\" in *--print=sysroot*) echo /t; echo /t/lib;; \
+                 *) exec \"$REAL_RUSTC\" \"$@\";; esac";
+    let empty = package.path("rustc-without-std");
+    script(&empty, rustc);
+    let mut command = package.command(&["doctor"]);
+    command.env("RUSTC", &empty).env("REAL_RUSTC", "rustc");
+    package.run(command).expect_check("fail", "target-std", "there is none in `/t/lib`");
+}
+
+#[test]
+fn programs_without_the_runtime() {
+    let package = Package::new();
+    package.source("fn main() {} // hotpatch_runtime::start();\n");
+    package
+        .doctor(&[])
+        .expect_check("warn", "runtime-call", "no source file calls")
+        .expect_text("fix: hotpatch_runtime::start(); as the first line of `main` in src/main.rs")
+        .expect_code(0);
+    package.without_runtime();
+    for _ in 0..2 {
+        package
+            .doctor(&[])
+            .expect_check("ok", "runtime", "linked into the program by this tool")
+            .expect_check("ok", "runtime-call", "not needed")
+            .expect_code(0);
+        package
+            .doctor(&["--no-inject"])
+            .expect_check("warn", "runtime", "`p` does not depend on hotpatch-runtime, and")
+            .expect_code(0);
+        package.lock();
+    }
+}
+
+#[test]
+fn what_is_not_a_program() {
+    let package = Package::new();
+    package.doctor(&["--bin", "q"]).expect_check("fail", "program", "no binary named `q`");
+    package.doctor(&["--profile", "q"]).expect_check("fail", "program", "").expect_code(4);
+    let output = run(command(std::path::Path::new("/"), &["doctor"]));
+    output.expect_code(4).expect_text("could not find `Cargo.toml`").expect_text("--manifest-path");
+}
+
+#[test]
+fn files_from_the_future() {
+    let package = Package::new();
+    let file = fs::File::options().append(true).open(package.path("src/main.rs")).expect("a file");
+    file.set_modified(SystemTime::now() + Duration::from_secs(3600)).expect("a time");
+    package.doctor(&[]).expect_check("warn", "clock", "in the future").expect_code(0);
+}
+
+#[test]
+fn another_watch() {
+    let package = Package::new();
+    let lock = package.path("target/hotpatch/watch.lock");
+    fs::create_dir_all(lock.parent().expect("a folder")).expect("a folder");
+    fs::write(&lock, std::process::id().to_string()).expect("a file");
+    package.doctor(&[]).expect_check("ok", "other-watch", "none");
+    let held = fs::File::open(&lock).expect("a file");
+    // SAFETY: the descriptor is open for as long as `held` lives.
+    assert_eq!(unsafe { libc::flock(held.as_raw_fd(), libc::LOCK_EX) }, 0);
+    let told = format!("process {} already watches", std::process::id());
+    package.doctor(&[]).expect_check("warn", "other-watch", &told);
+}
+
+#[test]
+fn an_earlier_fat_build() {
+    let fixture = Fixture::copy("growing");
+    let doctor = || package::Report::of(run(command(fixture.root(), &["doctor"])), fixture.root());
+    run(command(fixture.root(), &["fat"])).expect_code(0);
+    doctor().expect_check("ok", "fat-build", "by rustc").expect_no_text("newer").expect_code(0);
+    fixture.touch("src/main.rs");
+    doctor().expect_check("ok", "fat-build", "1 source file is newer");
+    fixture.touch("Cargo.toml");
+    doctor().expect_check("warn", "fat-build", "Cargo.toml` is newer than the program");
+    let programs = fixture.store().join("programs");
+    let record = fs::read_dir(&programs).expect("records").flatten().next().expect("a record");
+    fs::write(record.path(), "{\"version\":").expect("a record");
+    doctor().expect_check("warn", "fat-build", "cut short").expect_text("cargo hotpatch fat");
+}
+
+#[test]
+fn other_commands_stop_early_with_the_same_words() {
+    let package = Package::new();
+    package.lock();
+    let linker = format!("target.{TARGET}.linker='no-such-cc'");
+    for (args, name) in [
+        (["--config", "profile.dev.lto='fat'"], "lto"),
+        (["--config", linker.as_str()], "linker"),
+        (["--target", "x86_64-unknown-linux-musl"], "target"),
+        (["--config", "build.rustflags=['-Clink-arg=-s']"], "symbols"),
+    ] {
+        let json = package.doctor(&[&args[..], &["--json"]].concat()).expect_code(4).stdout;
+        let json: serde_json::Value = serde_json::from_str(&json).expect("one object");
+        let mut checks = json["checks"].as_array().expect("a list").iter();
+        let check = checks.find(|check| check["name"] == name).expect("the check");
+        assert_eq!(check["status"], "fail", "{check}");
+        let (detail, fix) = (check["detail"].as_str(), check["fix"].as_str());
+        run(package.command(&[&["fat"], &args[..]].concat()))
+            .expect_code(4)
+            .expect_text(&format!("error: {}\n", detail.expect("a detail")))
+            .expect_text(&format!("hint: {}\n", fix.expect("a fix")));
+    }
+    assert!(!package.path("target").exists(), "nothing was built");
+}
+
+#[test]
+fn a_target_that_is_not_set_up_is_named_before_anything_is_built() {
+    const ARM: &str = "aarch64-unknown-linux-gnu";
+    let package = Package::new();
+    package
+        .doctor(&["--target", ARM])
+        .expect_code(4)
+        .expect_check("fail", "target-std", &format!("no standard library for {ARM}"))
+        .expect_check("fail", "linker", &format!("no linker is configured for {ARM}"))
+        .expect_check("fail", "runner", &format!("nothing starts programs for {ARM}"))
+        .expect_text("rustup target add")
+        .expect_text(&format!("linker = \"aarch64-linux-gnu-gcc\" in [target.{ARM}]"))
+        .expect_text(&format!("runner = \"qemu-aarch64\" in [target.{ARM}]"));
+    for command in ["fat", "watch"] {
+        let said = run(package.command(&[command, "--target", ARM])).expect_code(4);
+        said.expect_text(&format!("no standard library for {ARM}"));
+    }
+    assert!(!package.path("target").join(ARM).exists(), "nothing was built");
+
+    // With everything but a runner.
+    package.config(&format!("[target.{ARM}]\nlinker = \"cc\"\nrunner = \"./is not there\"\n"));
+    let report = package.doctor(&["--target", ARM]);
+    report.expect_check("fail", "runner", "is not found").expect_check("ok", "linker", "cc");
+}

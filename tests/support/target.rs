@@ -1,0 +1,78 @@
+//! The target that the fixtures are built for: the host, or the one that
+//! `HOTPATCH_TEST_TARGET` names, so that the same tests run on another processor.
+
+use std::path::Path;
+use std::process::Command;
+
+const VARIABLE: &str = "HOTPATCH_TEST_TARGET";
+
+/// How programs for another processor are built and run here: what `cargo xtask setup-cross`
+/// sets up.
+pub struct Foreign {
+    pub triple: &'static str,
+    linker: &'static str,
+    pub runner: &'static str,
+    rustc: &'static str,
+    cargo: &'static str,
+}
+
+const FOREIGN: &[Foreign] = &[Foreign {
+    triple: "aarch64-unknown-linux-gnu",
+    linker: "aarch64-linux-gnu-gcc",
+    runner: "qemu-aarch64",
+    rustc: "/usr/bin/rustc",
+    cargo: "/usr/bin/cargo",
+}];
+
+/// The foreign target; none where programs are built for the host.
+pub fn foreign() -> Option<&'static Foreign> {
+    let wanted = std::env::var(VARIABLE).ok().filter(|v| !v.is_empty())?;
+    let found = FOREIGN.iter().find(|f| f.triple == wanted);
+    let found = found.unwrap_or_else(|| panic!("{VARIABLE}={wanted} is not known"));
+    let libraries = Path::new(found.rustc).with_file_name("../lib/rustlib").join(found.triple);
+    assert!(libraries.is_dir(), "{wanted} is not set up: run `cargo xtask setup-cross`");
+    Some(found)
+}
+
+/// The compiler that programs are built with.
+pub fn rustc() -> &'static str {
+    foreign().map_or("rustc", |f| f.rustc)
+}
+
+/// The cargo that programs are built with.
+pub fn cargo() -> &'static str {
+    foreign().map_or("cargo", |f| f.cargo)
+}
+
+/// What starts programs, where they do not start by themselves.
+pub fn runner() -> Option<&'static str> {
+    foreign().map(|f| f.runner)
+}
+
+/// Where the primed target directory is kept.
+pub fn name() -> &'static str {
+    foreign().map_or("host", |f| f.triple)
+}
+
+/// Sets what a user with a foreign target has in the environment or in cargo's configuration.
+pub fn configure(command: &mut Command) {
+    let Some(foreign) = foreign() else { return };
+    command.env("CARGO_BUILD_TARGET", foreign.triple);
+    command.env("CARGO", foreign.cargo).env("RUSTC", foreign.rustc);
+    command.env(foreign.key("LINKER"), foreign.linker);
+    command.env(foreign.key("RUNNER"), foreign.runner);
+}
+
+/// Takes the runner away again.
+pub fn without_runner(command: &mut Command) {
+    if let Some(foreign) = foreign() {
+        command.env_remove(foreign.key("RUNNER"));
+    }
+}
+
+impl Foreign {
+    fn key(&self, name: &str) -> String {
+        let table = self.triple.to_uppercase().replace('-', "_");
+        format!("CARGO_TARGET_{table}_{name}")
+    }
+}
