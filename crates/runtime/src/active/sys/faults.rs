@@ -14,6 +14,9 @@ struct Previous {
     flags: AtomicI32,
 }
 
+/// Our own handler, 0 before it is installed.
+static OURS: AtomicUsize = AtomicUsize::new(0);
+
 static PREVIOUS: [Previous; 5] = [
     Previous::of(libc::SIGSEGV),
     Previous::of(libc::SIGBUS),
@@ -32,6 +35,7 @@ impl Previous {
 /// Installs `handler` for all of them, once. It runs as the handler that it comes before: on the
 /// same stack, with the same signals blocked. Handlers that the program installs later stay.
 pub fn install(handler: Handler) {
+    OURS.store(handler as *const () as usize, SeqCst);
     for previous in &PREVIOUS {
         // SAFETY: all bytes zero is a valid action, and the call only writes it.
         let before = unsafe {
@@ -69,16 +73,41 @@ pub unsafe fn pass_on(signal: i32, info: *mut libc::siginfo_t, context: *mut lib
         libc::SIG_IGN if !by_kernel => {}
         // A fault happens again once this handler has returned, and then ends the program.
         libc::SIG_DFL | libc::SIG_IGN => end_by(signal, by_kernel),
-        _ if previous.flags.load(SeqCst) & libc::SA_SIGINFO != 0 => {
-            // SAFETY: it was installed as a handler of this kind.
-            let handler: Handler = unsafe { std::mem::transmute(handler) };
-            handler(signal, info, context);
-        }
         _ => {
-            // SAFETY: it was installed as a handler of this kind.
-            let handler: extern "C" fn(i32) = unsafe { std::mem::transmute(handler) };
-            handler(signal);
+            let ours = set_aborts_aside(signal);
+            if previous.flags.load(SeqCst) & libc::SA_SIGINFO != 0 {
+                // SAFETY: it was installed as a handler of this kind.
+                let handler: Handler = unsafe { std::mem::transmute(handler) };
+                handler(signal, info, context);
+            } else {
+                // SAFETY: it was installed as a handler of this kind.
+                let handler: extern "C" fn(i32) = unsafe { std::mem::transmute(handler) };
+                handler(signal);
+            }
+            if let Some(ours) = ours {
+                // SAFETY: the action was there before.
+                unsafe { libc::sigaction(libc::SIGABRT, &ours, ptr::null_mut()) };
+            }
         }
+    }
+}
+
+/// While the handler of another signal runs, an abort ends the program as it would without us: the
+/// crash has been told of, and the alternate stack that std makes (8 KiB) has no room for a second
+/// frame of ours where the registers alone take 3 KiB (AVX-512). What has to be put back.
+fn set_aborts_aside(signal: i32) -> Option<libc::sigaction> {
+    let aborts = PREVIOUS.iter().find(|p| p.signal == libc::SIGABRT && p.signal != signal)?;
+    // SAFETY: all bytes zero is a valid action, and the calls only read and write such.
+    unsafe {
+        let mut ours = MaybeUninit::<libc::sigaction>::zeroed().assume_init();
+        let known = libc::sigaction(libc::SIGABRT, ptr::null(), &mut ours) == 0;
+        if !known || ours.sa_sigaction != OURS.load(SeqCst) {
+            return None;
+        }
+        let mut before = ours;
+        before.sa_sigaction = aborts.handler.load(SeqCst);
+        before.sa_flags = aborts.flags.load(SeqCst);
+        (libc::sigaction(libc::SIGABRT, &before, ptr::null_mut()) == 0).then_some(ours)
     }
 }
 
