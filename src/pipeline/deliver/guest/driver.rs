@@ -49,9 +49,10 @@ impl Driver {
         Driver { guest, socket, session, shared, libraries: Vec::new(), awaited: None }
     }
 
-    /// Runs until the connection ends; then tells so.
-    pub fn run(mut self, inbox: &Receiver<ToDriver>) {
-        if self.session.len() > 0 {
+    /// Runs until the connection ends; then tells so. Before that, a guest that came after patches
+    /// of our runtime looks at what these have redirected.
+    pub fn run(mut self, inbox: &Receiver<ToDriver>, is_late: bool) {
+        if is_late {
             self.tell_again(None);
         }
         let reason = loop {

@@ -166,10 +166,12 @@ fn admit(
         let _ = inbox.send(ToDriver::End("the program was built again".into()));
     }
     let protocol = hello.protocol;
+    // Of what is published from here on, it is told when our runtime runs it.
+    let is_late = session.len() > 0;
     (shared.sink)(Notice::Connected { client, pid, peer, protocol });
     let guest = Guest { client, pid, hello, folder };
     let driver = Driver::new(guest, socket, session, shared);
-    std::thread::spawn(move || driver.run(&messages));
+    std::thread::spawn(move || driver.run(&messages, is_late));
     Ok((client, inbox))
 }
 
