@@ -39,8 +39,11 @@ fn a_dependency_and_its_first_use_in_one_save() {
     fixture.write("helper/src/lib.rs", library, Save::InPlace);
     let mut watch = Watch::start_with(&fixture, &["--restart", "auto"]);
     watch.wait_values(&[("extra", "none")]);
-    fixture.edit("Cargo.toml", "[dependencies]", "[dependencies]\nhelper = { path = \"helper\" }");
-    fixture.edit("src/main.rs", EXTRA, "helper::help() // EDIT extra");
+    watch.save_at_once(|| {
+        let with_helper = "[dependencies]\nhelper = { path = \"helper\" }";
+        fixture.edit("Cargo.toml", "[dependencies]", with_helper);
+        fixture.edit("src/main.rs", EXTRA, "helper::help() // EDIT extra");
+    });
     let required = watch.wait("restart-required");
     assert!(required.text("cause").contains("Cargo.toml"), "{required:?}");
     watch.wait("program-started");

@@ -51,9 +51,11 @@ fn several_files_in_one_save_give_one_patch() {
     let fixture = Fixture::copy("workspace");
     let mut watch = Watch::start_with(&fixture, &["--bin", "app"]);
     watch.wait_text("tick 1 ");
-    fixture.set(ENGINE, "plain", "100", "150");
-    fixture.set("app/src/main.rs", "own", "10", "15");
-    fixture.set("tool/src/lib.rs", "from_lib", "500", "550");
+    watch.save_at_once(|| {
+        fixture.set(ENGINE, "plain", "100", "150");
+        fixture.set("app/src/main.rs", "own", "10", "15");
+        fixture.set("tool/src/lib.rs", "from_lib", "500", "550");
+    });
     let applied = watch.applied();
     watch.wait_values(&[("plain", "150"), ("own", "15"), ("from_lib", "550")]);
     let built = watch.built(&applied);

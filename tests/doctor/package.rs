@@ -79,7 +79,7 @@ impl Package {
     pub fn lock(&self) {
         let repository = Path::new(env!("CARGO_MANIFEST_DIR"));
         fs::copy(repository.join("Cargo.lock"), self.path("Cargo.lock")).expect("a lock file");
-        let mut cargo = plain_command("cargo", &["metadata", "--offline", "--format-version=1"]);
+        let mut cargo = plain_command("cargo", &["metadata", "--format-version=1"]);
         cargo.current_dir(self.folder.path());
         run(cargo).expect_code(0);
     }

@@ -242,6 +242,19 @@ impl Watch {
         self.child.id()
     }
 
+    /// Makes edits that are one save, however slow the machine is: `cargo hotpatch` stands still
+    /// until all of them are made.
+    pub fn save_at_once(&self, edits: impl FnOnce()) {
+        self.signal(libc::SIGSTOP);
+        edits();
+        self.signal(libc::SIGCONT);
+    }
+
+    fn signal(&self, signal: i32) {
+        // SAFETY: `kill` takes numbers; the child is not yet reaped.
+        unsafe { libc::kill(self.child.id() as libc::pid_t, signal) };
+    }
+
     /// Sends a signal to `cargo hotpatch` and its program, as a terminal does for Ctrl-C.
     pub fn signal_group(&self, signal: i32) {
         // SAFETY: `kill` takes numbers; the group was made for the child, which is not yet reaped.
