@@ -304,6 +304,8 @@ mod tests {
         for args in [
             &["--release", "--profile", "dev"][..],
             &["--bin", "a", "--example", "b"],
+            &["--test", "a", "--bench", "b"],
+            &["--lib", "--bin", "a"],
             &["-q", "-v"],
             &["--message-format", "short"],
             &["--manifest-path", "no/such/Cargo.toml"],

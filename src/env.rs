@@ -93,6 +93,8 @@ pub mod cargo {
     pub const PACKAGE_PREFIX: &str = "CARGO_PKG_";
     /// How the names of all that tells of its `Cargo.toml` begin.
     pub const MANIFEST_PREFIX: &str = "CARGO_MANIFEST_";
+    /// How the names of all that tell a test where its package's binaries are begin.
+    pub const BIN_EXE_PREFIX: &str = "CARGO_BIN_EXE_";
     /// The name of the package that is compiled.
     pub const PACKAGE_NAME: &str = "CARGO_PKG_NAME";
     /// The name of the binary or example that is compiled; absent for a build script.

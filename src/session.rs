@@ -13,7 +13,7 @@ use crate::error::Failure;
 pub mod android;
 pub(crate) mod selection;
 
-pub use selection::{CargoSelection, Color};
+pub use selection::{CargoSelection, Color, ProgramKind};
 
 /// The user's project, by the command line's selection flags.
 #[derive(Debug, Clone)]

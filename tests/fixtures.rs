@@ -18,6 +18,7 @@ const ALL: &[(&str, &[&str])] = &[
     ("growing", &["growing"]),
     ("hooks", &["hooks"]),
     ("hostile", &["allocates", "no_main"]),
+    ("kinds", &["kinds"]),
     ("matrix", &["app"]),
     ("threads", &["threads"]),
     ("unmodified", &["unmodified"]),

@@ -14,7 +14,6 @@ use super::chain::Chain;
 use super::ledger::Ledger;
 use super::lock::Lock;
 use super::watch::program::{Start, command_line};
-use super::watch::runner;
 use super::workshop::{Made, Workshop};
 use super::{serving, tell};
 use crate::cli::PatchArgs;
@@ -168,8 +167,7 @@ impl Stand {
         let address = server.local_address().to_string();
         let token = server.token().as_str();
         let env = vec![(ENV_ADDR.into(), address.into()), (ENV_TOKEN.into(), token.into())];
-        let (runner, file) = (runner::of(fat, session), fat.program.clone());
-        reporter.instruct(&command_line(&Start { runner, file, args: vec![], env, spared: false }));
+        reporter.instruct(&command_line(&Start { env, ..Start::of(fat, session, Vec::new()) }));
         Ok(Stand { server, notices, reporter: reporter.clone() })
     }
 

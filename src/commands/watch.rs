@@ -10,7 +10,7 @@ mod live;
 pub(super) mod program;
 mod queue;
 mod restart;
-pub(super) mod runner;
+mod runner;
 
 use std::sync::Arc;
 use std::sync::mpsc::{self, Sender};

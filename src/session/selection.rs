@@ -27,6 +27,48 @@ impl Color {
     }
 }
 
+/// The kinds of targets that are programs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProgramKind {
+    /// A binary.
+    Bin,
+    /// An example.
+    Example,
+    /// An integration test.
+    Test,
+    /// A benchmark.
+    Bench,
+    /// The unit tests of a library.
+    Lib,
+}
+
+impl ProgramKind {
+    /// All of them.
+    pub const ALL: [ProgramKind; 5] = [
+        ProgramKind::Bin,
+        ProgramKind::Example,
+        ProgramKind::Test,
+        ProgramKind::Bench,
+        ProgramKind::Lib,
+    ];
+
+    /// Its name in cargo's flags and messages.
+    pub fn name(self) -> &'static str {
+        match self {
+            ProgramKind::Bin => "bin",
+            ProgramKind::Example => "example",
+            ProgramKind::Test => "test",
+            ProgramKind::Bench => "bench",
+            ProgramKind::Lib => "lib",
+        }
+    }
+
+    /// Whether `cargo test` or `cargo bench` runs it, in the folder of its package.
+    pub fn is_test(self) -> bool {
+        !matches!(self, ProgramKind::Bin | ProgramKind::Example)
+    }
+}
+
 /// Which program cargo is to build and how: cargo's flags, with cargo's meaning.
 #[derive(Debug, Clone, Default, Args)]
 pub struct CargoSelection {
@@ -37,11 +79,20 @@ pub struct CargoSelection {
     #[arg(short, long, value_name = "SPEC", help_heading = "Package selection")]
     pub package: Option<String>,
     /// Name of the binary
-    #[arg(long, value_name = "NAME", help_heading = "Target selection")]
+    #[arg(long, value_name = "NAME", group = "program", help_heading = "Target selection")]
     pub bin: Option<String>,
     /// Name of the example
-    #[arg(long, value_name = "NAME", conflicts_with = "bin", help_heading = "Target selection")]
+    #[arg(long, value_name = "NAME", group = "program", help_heading = "Target selection")]
     pub example: Option<String>,
+    /// Name of the integration test
+    #[arg(long, value_name = "NAME", group = "program", help_heading = "Target selection")]
+    pub test: Option<String>,
+    /// Name of the benchmark
+    #[arg(long, value_name = "NAME", group = "program", help_heading = "Target selection")]
+    pub bench: Option<String>,
+    /// The library's unit tests
+    #[arg(long, group = "program", help_heading = "Target selection")]
+    pub lib: bool,
     /// Space or comma separated list of features to activate
     #[arg(short = 'F', long, value_name = "FEATURES", help_heading = "Feature selection")]
     pub features: Vec<String>,
@@ -93,12 +144,26 @@ pub struct CargoSelection {
 }
 
 impl CargoSelection {
-    /// The flags for `cargo build`, all but `--message-format`.
+    /// The kind of program that the flags name, with its name; a library's tests have none.
+    pub fn program(&self) -> Option<(ProgramKind, Option<&str>)> {
+        let named = [
+            (ProgramKind::Bin, &self.bin),
+            (ProgramKind::Example, &self.example),
+            (ProgramKind::Test, &self.test),
+            (ProgramKind::Bench, &self.bench),
+        ];
+        let named = named.into_iter().find_map(|(kind, name)| Some((kind, Some(name.as_deref()?))));
+        named.or_else(|| self.lib.then_some((ProgramKind::Lib, None)))
+    }
+
+    /// The flags for cargo's building commands, all but `--message-format`.
     pub fn build_args(&self) -> Vec<String> {
         let mut args = self.common_args();
         push(&mut args, "--package", self.package.as_deref());
-        push(&mut args, "--bin", self.bin.as_deref());
-        push(&mut args, "--example", self.example.as_deref());
+        if let Some((kind, name)) = self.program() {
+            args.push(format!("--{}", kind.name()));
+            args.extend(name.map(String::from));
+        }
         push(&mut args, "--profile", self.profile.as_deref());
         push(&mut args, "--target", self.target.as_deref());
         push(&mut args, "--target-dir", self.target_dir.as_deref().map(Path::to_string_lossy));
@@ -151,8 +216,15 @@ impl CargoSelection {
         match &self.profile {
             Some(name) => name,
             None if self.release => "release",
+            None if self.has_test_profile() => "test",
             None => "dev",
         }
+    }
+
+    /// Whether `cargo test` and not `cargo build` makes the program. A benchmark is for the `dev`
+    /// profile here, since the one that `cargo bench` takes is optimized.
+    pub fn has_test_profile(&self) -> bool {
+        self.test.is_some() || self.lib
     }
 
     /// Paths become absolute, so that nothing depends on the working directory any more.

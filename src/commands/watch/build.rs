@@ -10,7 +10,7 @@ use hotpatch_protocol::{ENV_ADDR, ENV_TOKEN};
 use super::builder::{Builder, Job};
 use super::live::PATIENCE;
 use super::program::{Program, Start, command_line, exited};
-use super::{Built, Desk, Input, environment, key, runner};
+use super::{Built, Desk, Input, environment, key};
 use crate::pipeline::capture::FatBuild;
 use crate::pipeline::relink::Guests;
 use crate::report::{Event, Reporter};
@@ -149,12 +149,6 @@ fn start(fat: &FatBuild, session: &Session, desk: &Desk, cwd: &Path) -> Start {
         let of_cargo = environment::of(fat, cwd);
         env.extend(of_cargo.into_iter().map(|(name, value)| (name.into(), value)));
     }
-    let (runner, file) = (runner::of(fat, session), fat.program.clone());
-    Start {
-        runner,
-        file,
-        args: desk.args.program_args.clone(),
-        env,
-        spared: key::is_there(desk.args.restart),
-    }
+    let spared = key::is_there(desk.args.restart);
+    Start { env, spared, ..Start::of(fat, session, desk.args.program_args.clone()) }
 }

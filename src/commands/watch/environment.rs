@@ -1,4 +1,4 @@
-//! The environment that `cargo run` would give the program.
+//! The environment that `cargo run`, or `cargo test`, would give the program.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -42,7 +42,8 @@ pub fn of_devtools(server: SocketAddr) -> [(&'static str, String); 4] {
 
 /// Whether cargo sets the variable both for rustc and for a program that it runs.
 fn is_of_package(name: &str) -> bool {
-    let prefixes = [env::cargo::PACKAGE_PREFIX, env::cargo::MANIFEST_PREFIX];
+    let prefixes =
+        [env::cargo::PACKAGE_PREFIX, env::cargo::MANIFEST_PREFIX, env::cargo::BIN_EXE_PREFIX];
     name == env::cargo::CARGO
         || name == env::cargo::OUT_DIR
         || prefixes.iter().any(|prefix| name.starts_with(prefix))
@@ -82,9 +83,9 @@ fn configured(root: &Unit, cwd: &Path, found: &mut BTreeMap<String, OsString>) {
 /// The folders in which the program may look for libraries of the build and the toolchain.
 fn library_path(fat: &FatBuild, root: &Unit, own: Option<OsString>) -> Option<OsString> {
     let mut folders = Vec::new();
-    // An example is in a folder of its own below the profile's.
+    // An example or a test is in a folder below the profile's.
     let profile = fat.program.parent().map(|folder| match folder.file_name() {
-        Some(name) if name == "examples" => folder.parent().unwrap_or(folder),
+        Some(name) if name == "examples" || name == "deps" => folder.parent().unwrap_or(folder),
         _ => folder,
     });
     if let Some(profile) = profile {
@@ -113,7 +114,14 @@ mod tests {
 
     #[test]
     fn what_is_of_rustc_alone_is_not_for_the_program() {
-        for name in ["CARGO", "CARGO_MANIFEST_DIR", "CARGO_PKG_VERSION_MAJOR", "OUT_DIR"] {
+        let kept = [
+            "CARGO",
+            "CARGO_MANIFEST_DIR",
+            "CARGO_PKG_VERSION_MAJOR",
+            "CARGO_BIN_EXE_x",
+            "OUT_DIR",
+        ];
+        for name in kept {
             assert!(is_of_package(name), "{name}");
         }
         for name in ["CARGO_CRATE_NAME", "CARGO_PRIMARY_PACKAGE", "CARGO_BIN_NAME", "PATH", "HOME"]

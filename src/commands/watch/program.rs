@@ -10,10 +10,15 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use super::key;
+use super::{key, runner};
 use crate::cli::MessageFormat;
 use crate::error::Failure;
+use crate::pipeline::capture::FatBuild;
 use crate::report::{Event, Reporter};
+use crate::session::{ProgramKind, Session};
+
+/// What `cargo bench` says to each benchmark, which without it only checks that it runs.
+const MEASURE: &str = "--bench";
 
 /// How a program is started.
 #[derive(Debug, Clone)]
@@ -26,11 +31,30 @@ pub struct Start {
     pub args: Vec<OsString>,
     /// Variables on top of our own environment.
     pub env: Vec<(OsString, OsString)>,
+    /// Where it is started, where that is not where we are.
+    pub folder: Option<PathBuf>,
     /// Whether a key of the terminal is meant for us.
     pub spared: bool,
 }
 
 impl Start {
+    /// The program of a fat build as cargo would start it, with what the user gives it.
+    pub fn of(fat: &FatBuild, session: &Session, mut args: Vec<OsString>) -> Start {
+        let program = session.selection.program().map(|(kind, _)| kind);
+        let folder = fat.root_unit().map(|root| root.manifest_dir.clone());
+        if program == Some(ProgramKind::Bench) {
+            args.push(MEASURE.into());
+        }
+        Start {
+            runner: runner::of(fat, session),
+            file: fat.program.clone(),
+            args,
+            env: Vec::new(),
+            folder: folder.filter(|_| program.is_some_and(ProgramKind::is_test)),
+            spared: false,
+        }
+    }
+
     /// The command line.
     fn words(&self) -> impl Iterator<Item = &OsStr> {
         let runner = self.runner.iter().map(OsString::as_os_str);
@@ -58,7 +82,7 @@ pub struct Program {
 }
 
 impl Program {
-    /// Starts it where we are, with our stdin. `ended` is called once it has ended, from another
+    /// Starts it with our stdin. `ended` is called once it has ended, from another
     /// thread, with its process id.
     ///
     /// # Errors
@@ -74,6 +98,9 @@ impl Program {
         command.args(words).envs(start.env.iter().map(|(name, value)| (name, value)));
         if reporter.format() == MessageFormat::Json {
             command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        }
+        if let Some(folder) = &start.folder {
+            command.current_dir(folder);
         }
         if start.spared {
             key::spare(&mut command);
@@ -164,11 +191,13 @@ pub fn is_in_the_foreground() -> bool {
 
 /// The line with which the program can be started elsewhere.
 pub fn command_line(start: &Start) -> String {
+    let folder = start.folder.as_ref().map(|f| format!("cd {} &&", quoted(f.as_os_str())));
     let variables = start
         .env
         .iter()
         .map(|(name, value)| format!("{}={}", name.to_string_lossy(), quoted(value)));
-    variables.chain(start.words().map(quoted)).collect::<Vec<_>>().join(" ")
+    let words = variables.chain(start.words().map(quoted));
+    folder.into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
 fn quoted(word: &OsStr) -> String {
@@ -228,6 +257,7 @@ mod tests {
             file: "/t/my prog".into(),
             args: vec!["-x".into(), "it's".into(), "".into()],
             env: vec![("HOTPATCH_ADDR".into(), "127.0.0.1:99".into())],
+            folder: None,
             spared: false,
         };
         assert_eq!(
@@ -236,6 +266,8 @@ mod tests {
         );
         let emulated = Start { runner: vec!["qemu".into(), "-g".into()], env: Vec::new(), ..start };
         assert_eq!(command_line(&emulated), r"qemu -g '/t/my prog' -x 'it'\''s' ''");
+        let test = Start { args: Vec::new(), folder: Some("/my package".into()), ..emulated };
+        assert_eq!(command_line(&test), "cd '/my package' && qemu -g '/t/my prog'");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use cargo_metadata::{Metadata, Package, TargetKind};
+use cargo_metadata::{Metadata, Package};
 
 use super::profile::{self, Written};
 use super::runtime::{self, code_files};
@@ -117,25 +117,13 @@ fn source_folders(packages: &[&Package], choice: &Choice) -> BTreeSet<PathBuf> {
     for package in packages.iter().filter(|p| is_local(p)) {
         let own = package.id == choice.package_id;
         for target in &package.targets {
-            let chosen = own && target.name == choice.target && !target.is_kind(TargetKind::Test);
-            let library = !target.is_custom_build() && target.kind.iter().any(is_library);
-            if chosen || library {
+            let chosen = own && choice.is(target);
+            if chosen || capture::is_library(target) {
                 folders.extend(target.src_path.parent().map(PathBuf::from));
             }
         }
     }
     folders
-}
-
-fn is_library(kind: &TargetKind) -> bool {
-    !matches!(
-        kind,
-        TargetKind::Bin
-            | TargetKind::Example
-            | TargetKind::Test
-            | TargetKind::Bench
-            | TargetKind::CustomBuild
-    )
 }
 
 fn runtime_of(
@@ -163,7 +151,7 @@ fn runtime_of(
         features.extend(node.features.iter().map(|f| f.to_string()));
     }
     let main = packages.iter().filter(|p| p.id == choice.package_id).flat_map(|p| &p.targets);
-    let main = main.filter(|t| t.name == choice.target && (t.is_bin() || t.is_example()));
+    let main = main.filter(|target| choice.is(target));
     Runtime {
         dependency: linked.is_some() || !names.is_empty(),
         no_inject: false,

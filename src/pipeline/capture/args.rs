@@ -134,9 +134,11 @@ impl<'a> Call<'a> {
         found.next_back().map(|(_, value)| value.unwrap_or_default())
     }
 
-    /// The values of `--crate-type`.
+    /// The values of `--crate-type`; without any, rustc makes a program, which cargo uses for
+    /// everything that tests or measures.
     pub fn crate_types(&self) -> Vec<&'a str> {
-        self.values("--crate-type").flat_map(|v| v.split(',')).collect()
+        let given: Vec<_> = self.values("--crate-type").flat_map(|v| v.split(',')).collect();
+        if given.is_empty() { vec!["bin"] } else { given }
     }
 
     /// The kinds that `--emit` names, without their paths.
@@ -151,11 +153,6 @@ impl<'a> Call<'a> {
             |p: &Piece| matches!(p.name, "-vV" | "-V" | "-v" | "--version" | "--explain" | "-");
         let prints = self.values("--print").any(|v| !v.starts_with("link-args"));
         prints || self.pieces.iter().any(|p| question(p) || p.words[0] == "-")
-    }
-
-    /// Whether it builds a test harness.
-    pub fn is_test(&self) -> bool {
-        self.pieces.iter().any(|p| p.name == "--test")
     }
 
     /// The name that the output files have: the crate's name and its extra file name.
@@ -237,7 +234,8 @@ mod tests {
         assert_eq!(call.crate_types(), ["lib", "cdylib", "rlib"]);
         assert_eq!(call.emits(), ["dep-info", "metadata", "link"]);
         assert_eq!(call.externs(), [Path::new("/t/liba-1.rlib"), Path::new("/t/libb-2.rmeta")]);
-        assert!(!call.is_probe() && !call.is_test());
+        assert!(!call.is_probe());
+        assert_eq!(Call::new(&words("--crate-name x tests/x.rs --test")).crate_types(), ["bin"]);
         assert_eq!(library_stem(Path::new("/t/liba-1.rlib")), Some("a-1"));
     }
 

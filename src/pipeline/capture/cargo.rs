@@ -1,4 +1,4 @@
-//! Running `cargo build` and reading what it says.
+//! Running a cargo that builds, and reading what it says.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -33,7 +33,7 @@ impl Built {
     }
 }
 
-/// Builds; what cargo tells people goes to stderr as always, and rustc's diagnostics too unless
+/// Builds what the arguments, a command of cargo's and its flags, ask for. What cargo tells people goes to stderr as always, and rustc's diagnostics too unless
 /// `emit` is there to take them.
 ///
 /// # Errors
@@ -45,7 +45,7 @@ pub fn build(
 ) -> anyhow::Result<Vec<Built>> {
     let format = if emit.is_some() { "json" } else { "json-render-diagnostics" };
     let mut command = Command::new(cargo());
-    command.arg("build").args(args).args(["--message-format", format]);
+    command.args(args).args(["--message-format", format]);
     wrapping.apply(&mut command);
     let cannot = |e: std::io::Error| Failure::io("run", Path::new(&cargo()), &e);
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(cannot)?;

@@ -59,11 +59,9 @@ pub fn collect(
     (choice, inject): (&Choice, bool),
     locals: &Locals,
 ) -> Result<Collected, Failure> {
-    let kind = if choice.example { "example" } else { "bin" };
     let wanted = |b: &&Built| {
-        b.package_id == choice.package_id.repr
-            && b.is_kind(kind)
-            && b.target["name"] == choice.target.as_str()
+        let description = serde_json::from_value(b.target.clone());
+        b.package_id == choice.package_id.repr && description.is_ok_and(|target| choice.is(&target))
     };
     let (root, program) = built
         .iter()

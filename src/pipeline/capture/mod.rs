@@ -26,4 +26,4 @@ mod wrapping;
 pub use build::build;
 pub use load::load;
 pub use record::{Artifact, FatBuild, LinkCapture, Unit};
-pub use select::Choice;
+pub use select::{Choice, is_library};

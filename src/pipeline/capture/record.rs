@@ -114,7 +114,7 @@ pub struct FatBuild {
     pub root: String,
     /// The units, each after the ones it depends on; the last is the root.
     pub units: Vec<Unit>,
-    /// How cargo was asked for it, to be asked again the same way.
+    /// The command of cargo and its flags that built it.
     pub cargo_args: Vec<String>,
 }
 

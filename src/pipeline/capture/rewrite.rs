@@ -14,17 +14,14 @@ pub struct Places<'a> {
     pub link_args: &'a Path,
 }
 
-/// Whether a call makes a crate whose functions a patch may change: no question, test harness,
-/// `cargo check`, procedural macro or build script.
+/// Whether a call makes a crate whose functions a patch may change: no question, `cargo check`,
+/// procedural macro or build script.
 pub fn is_captured(call: &Call, is_build_script: bool) -> bool {
     let code = |kind: &&str| matches!(*kind, "link" | "obj");
-    let crate_types = call.crate_types();
     !call.is_probe()
-        && !call.is_test()
         && !is_build_script
         && call.emits().iter().any(code)
-        && !crate_types.is_empty()
-        && !crate_types.contains(&"proc-macro")
+        && !call.crate_types().contains(&"proc-macro")
 }
 
 /// Whether rustc calls a linker.
@@ -137,8 +134,9 @@ mod tests {
             ("--crate-type bin --emit=dep-info,link", true, false),
             ("--crate-type bin --emit=dep-info,metadata", false, false),
             ("--crate-type proc-macro --emit=dep-info,link", false, false),
-            ("--crate-type bin --emit=dep-info,link --test", false, false),
-            ("--emit=dep-info,link --test", false, false),
+            ("--emit=dep-info,link --test", false, true),
+            ("--emit=dep-info,link --cfg test", false, true),
+            ("--emit=dep-info,metadata --test", false, false),
             ("-vV", false, false),
         ];
         for (text, build_script, wanted) in table {

@@ -1,11 +1,11 @@
-//! Which program the user means: the rules of `cargo run`.
+//! Which program the user means: the rules of `cargo run`, and of `cargo test` for what that runs.
 
 use cargo_metadata::{Metadata, Package, PackageId, Target, TargetKind};
 
 use crate::error::{Failure, Kind};
-use crate::session::CargoSelection;
+use crate::session::{CargoSelection, ProgramKind};
 
-/// One binary or example.
+/// One program of a package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Choice {
     /// The package's id.
@@ -14,8 +14,8 @@ pub struct Choice {
     pub package: String,
     /// The target's name.
     pub target: String,
-    /// Whether it is an example.
-    pub example: bool,
+    /// What it is.
+    pub kind: ProgramKind,
 }
 
 impl Choice {
@@ -30,38 +30,47 @@ impl Choice {
             .flat_map(|p| p.targets.iter().map(move |t| (*p, t)))
             .filter(|(_, target)| is_wanted(target, selection))
             .collect();
-        let by_name = selection.bin.is_some() || selection.example.is_some();
+        let asked = selection.program();
+        let (kind, by_name) = (asked.map_or(ProgramKind::Bin, |(kind, _)| kind), asked.is_some());
         let defaults: Vec<_> = found
             .iter()
             .copied()
             .filter(|(p, t)| !by_name && p.default_run.as_ref() == Some(&t.name))
             .collect();
         match (&found[..], &defaults[..]) {
-            ([], _) => Err(usage(nothing_found(selection), &packages)),
-            ([only], _) | (_, [only]) => Ok(Choice::new(only.0, only.1)),
-            _ => Err(usage("could not determine which program to build".into(), &packages)),
+            ([], _) => Err(usage(nothing_found(selection), kind, &packages)),
+            ([only], _) | (_, [only]) => Ok(Choice::new(only.0, only.1, kind)),
+            _ => Err(usage("could not determine which program to build".into(), kind, &packages)),
         }
     }
 
-    fn new(package: &Package, target: &Target) -> Choice {
+    fn new(package: &Package, target: &Target, kind: ProgramKind) -> Choice {
         Choice {
             package_id: package.id.clone(),
             package: package.name.to_string(),
             target: target.name.clone(),
-            example: is_example(target),
+            kind,
         }
+    }
+
+    /// Whether a target of the package is it.
+    pub fn is(&self, target: &Target) -> bool {
+        target.name == self.target && makes(target, self.kind)
     }
 
     /// Whether the package's dev-dependencies become part of it.
     pub fn uses_dev_dependencies(&self) -> bool {
-        self.example
+        self.kind != ProgramKind::Bin
     }
 
-    /// The flags for `cargo build`: the user's, and the program's name where that was left out.
+    /// What to ask cargo for: the user's flags, and the program's name where that was left out.
     /// The packages stay as the user selected them, since they decide about features.
     pub fn build_args(&self, selection: &CargoSelection) -> Vec<String> {
-        let mut args = selection.build_args();
-        if selection.bin.is_none() && selection.example.is_none() {
+        let command: &[&str] =
+            if selection.has_test_profile() { &["test", "--no-run"] } else { &["build"] };
+        let mut args: Vec<String> = command.iter().map(|word| word.to_string()).collect();
+        args.extend(selection.build_args());
+        if selection.program().is_none() {
             args.extend(["--bin".into(), self.target.clone()]);
         }
         args
@@ -69,7 +78,7 @@ impl Choice {
 
     /// The name of the program's record: the same flags find it again.
     pub fn record_name(&self, selection: &CargoSelection) -> String {
-        let kind = if self.example { "example" } else { "bin" };
+        let kind = self.kind.name();
         let target = selection.target.as_deref().unwrap_or("host");
         let profile = selection.profile_name();
         let name = format!("{}-{kind}-{}-{profile}-{target}.json", self.package, self.target);
@@ -111,42 +120,73 @@ fn matches(package: &Package, spec: &str) -> bool {
         || spec.split_once(['@', ':']).is_some_and(|(n, v)| n == name && v == version)
 }
 
-fn is_example(target: &Target) -> bool {
-    target.is_kind(TargetKind::Example)
+/// Whether cargo makes a program of this kind of the target.
+fn makes(target: &Target, kind: ProgramKind) -> bool {
+    match kind {
+        ProgramKind::Bin => target.is_kind(TargetKind::Bin),
+        ProgramKind::Example => target.is_kind(TargetKind::Example),
+        ProgramKind::Test => target.is_kind(TargetKind::Test),
+        ProgramKind::Bench => target.is_kind(TargetKind::Bench),
+        ProgramKind::Lib => target.test && is_library(target),
+    }
+}
+
+/// Whether it is the library of a package, of whatever crate types.
+pub fn is_library(target: &Target) -> bool {
+    let others = [
+        TargetKind::Bin,
+        TargetKind::Example,
+        TargetKind::Test,
+        TargetKind::Bench,
+        TargetKind::CustomBuild,
+    ];
+    !others.iter().any(|other| target.kind.contains(other))
 }
 
 fn is_wanted(target: &Target, selection: &CargoSelection) -> bool {
-    match (&selection.bin, &selection.example) {
-        (_, Some(name)) => is_example(target) && target.name == *name,
-        (Some(name), None) => target.is_kind(TargetKind::Bin) && target.name == *name,
-        (None, None) => target.is_kind(TargetKind::Bin),
+    match selection.program() {
+        Some((kind, name)) => makes(target, kind) && name.is_none_or(|name| target.name == name),
+        None => makes(target, ProgramKind::Bin),
     }
 }
 
 fn nothing_found(selection: &CargoSelection) -> String {
-    match (&selection.bin, &selection.example) {
-        (Some(name), _) => format!("no binary named `{name}`"),
-        (_, Some(name)) => format!("no example named `{name}`"),
-        _ => "the selected packages have no binary".into(),
+    let (kind, name) = selection.program().unwrap_or((ProgramKind::Bin, None));
+    let what = match kind {
+        ProgramKind::Bin => "binary",
+        ProgramKind::Example => "example",
+        ProgramKind::Test => "integration test",
+        ProgramKind::Bench => "benchmark",
+        ProgramKind::Lib => "library with unit tests",
+    };
+    match name {
+        Some(name) => format!("no {what} named `{name}`"),
+        None => format!("the selected packages have no {what}"),
     }
 }
 
-fn usage(message: String, packages: &[&Package]) -> Failure {
-    let mut lines = vec![message];
-    for package in packages {
-        for target in &package.targets {
-            let flag = match () {
-                () if target.is_kind(TargetKind::Bin) => "--bin",
-                () if is_example(target) => "--example",
-                () => continue,
+fn usage(message: String, asked: ProgramKind, packages: &[&Package]) -> Failure {
+    let list = |kinds: &[ProgramKind]| -> Vec<String> {
+        let targets = packages.iter().flat_map(|p| p.targets.iter().map(move |t| (p, t)));
+        let kind = |target: &Target| kinds.iter().copied().find(|kind| makes(target, *kind));
+        let flags = targets.filter_map(|(package, target)| {
+            let name = match kind(target)? {
+                ProgramKind::Lib => "lib".to_string(),
+                kind => format!("{} {}", kind.name(), target.name),
             };
-            lines.push(format!("  -p {} {flag} {}", package.name, target.name));
-        }
+            Some(format!("  -p {} --{name}", package.name))
+        });
+        flags.collect()
+    };
+    let like = [ProgramKind::Bin, ProgramKind::Example];
+    let mut found = list(if asked.is_test() { std::slice::from_ref(&asked) } else { &like });
+    if found.is_empty() {
+        found = list(&ProgramKind::ALL);
     }
-    let failure = Failure::new(Kind::Usage, lines.join("\n"));
-    match lines.len() {
-        1 => failure,
-        _ => failure.hint("choose one of these with `--bin`, `--example` or `-p`"),
+    let failure = Failure::new(Kind::Usage, [vec![message], found.clone()].concat().join("\n"));
+    match found.is_empty() {
+        true => failure,
+        false => failure.hint("choose one of these"),
     }
 }
 
@@ -220,10 +260,44 @@ mod tests {
     }
 
     #[test]
+    fn what_cargo_test_runs_is_found_by_its_kind() {
+        let all = ["bin", "example", "test", "bench", "lib"].map(|kind| target("a", kind));
+        let packages = [package("p", None, &all)];
+        let name = || Some("a".to_string());
+        let default = CargoSelection::default;
+        for (selection, kind, words) in [
+            (
+                CargoSelection { test: name(), ..default() },
+                ProgramKind::Test,
+                "test --no-run --test a",
+            ),
+            (CargoSelection { bench: name(), ..default() }, ProgramKind::Bench, "build --bench a"),
+            (CargoSelection { lib: true, ..default() }, ProgramKind::Lib, "test --no-run --lib"),
+            (
+                CargoSelection { example: name(), ..default() },
+                ProgramKind::Example,
+                "build --example a",
+            ),
+            (default(), ProgramKind::Bin, "build --bin a"),
+        ] {
+            let choice = Choice::of(&metadata(&packages), &selection).unwrap();
+            assert_eq!(choice.kind, kind, "{selection:?}");
+            assert_eq!(choice.build_args(&selection).join(" "), words);
+            let profile = if words.starts_with("test") { "test" } else { "dev" };
+            let record = format!("p-{}-a-{profile}-host.json", kind.name());
+            assert_eq!(choice.record_name(&selection), record);
+        }
+    }
+
+    #[test]
     fn the_programs_are_listed() {
         let packages = [package("p", None, &[target("a", "bin"), target("e", "example")])];
         let message = chosen(&packages, selection("", "x", "")).unwrap_err();
         assert_eq!(message, "no binary named `x`\n  -p p --bin a\n  -p p --example e");
+        let library = [package("p", None, &[target("p", "lib"), target("t", "test")])];
+        let message = chosen(&library, selection("", "", "")).unwrap_err();
+        let wanted = "the selected packages have no binary\n  -p p --lib\n  -p p --test t";
+        assert_eq!(message, wanted);
     }
 
     #[test]

@@ -160,9 +160,9 @@ impl Job {
             route.args.iter().map(|a| a.to_str().map(String::from)).collect::<Option<_>>()?;
         let args = argfile::expand(args).ok()?;
         let call = Call::new(&args);
-        // A build script of cargo's has no BIN_NAME; what a build script itself has rustc
-        // compile has no `-C metadata`.
-        let build_script = call.crate_types() == ["bin"]
+        // A build script of cargo's has no BIN_NAME, but other than a test it has a crate type;
+        // what a build script itself has rustc compile has no `-C metadata`.
+        let build_script = call.value("--crate-type") == Some("bin")
             && std::env::var_os(env::cargo::BIN_NAME).is_none()
             && call.value("--crate-name").is_some_and(|name| name.starts_with("build_script_"));
         if call.codegen("metadata").is_none() || !rewrite::is_captured(&call, build_script) {
