@@ -85,7 +85,7 @@ fn a_key_builds_again_and_restarts() {
     let mut screen = Screen::of(script.stdout.take().expect("a pipe"));
     let mut keys = script.stdin.take().expect("a pipe");
     screen.wait("Connected process");
-    screen.wait("tick 3 version=0 ");
+    screen.wait(" version=0 ");
     fixture.edit("src/main.rs", "const VERSION: u64 = 0;", "const VERSION: u64 = 1;");
     screen.wait("Patched main.rs");
     screen.wait(" version=1 ");
