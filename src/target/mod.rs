@@ -2,6 +2,7 @@
 
 mod aarch64;
 pub mod android;
+pub mod binary;
 pub mod elf;
 pub mod linking;
 pub mod process;

@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use super::elf::program;
+use super::binary::program;
 
 /// The processes that hold the other end of a connection on this machine: of the same user as
 /// we, or of any where we may read everybody's. `ours` and `peer` are the connection as we see it.

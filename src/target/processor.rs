@@ -4,8 +4,8 @@ use std::fmt::Debug;
 
 use object::Architecture;
 
-use super::elf::program::TlsLayout;
-use super::elf::{Draft, Reloc, Target};
+use super::binary::program::TlsLayout;
+use super::binary::{Draft, Reloc, Target};
 use super::{aarch64, x86_64};
 
 /// What the symbol of a relocation turned out to be.

@@ -11,7 +11,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use cargo_hotpatch::pipeline::relink::guard::{Guard, Verdict};
-use cargo_hotpatch::target::elf::ObjectFile;
+use cargo_hotpatch::target::binary::ObjectFile;
 
 const V0: &[&str] = &["-Csymbol-mangling-version=v0"];
 

@@ -10,7 +10,7 @@ use object::read::archive::ArchiveFile;
 
 use super::compare::Piece;
 use crate::pipeline::capture::{FatBuild, LinkCapture, inject};
-use crate::target::elf::ObjectFile;
+use crate::target::binary::ObjectFile;
 
 /// The archives of a link, indexed by symbol at the first look-up.
 #[derive(Debug)]

@@ -10,8 +10,8 @@ use super::compare::Piece;
 use super::names;
 use super::resolve::{Existing, Resolver, Source};
 use super::unwind::Unwind;
-use crate::target::elf::program::{DefinitionKind, without_llvm_suffix};
-use crate::target::elf::{
+use crate::target::binary::program::{DefinitionKind, without_llvm_suffix};
+use crate::target::binary::{
     Content, Draft, DraftReloc, DraftSection, DraftSymbol, ObjectFile, Reloc, Section, SectionKind,
     Symbol, Target,
 };
@@ -66,7 +66,7 @@ pub struct Collector<'a> {
 impl<'a> Collector<'a> {
     /// A collector for a patch that replaces the named functions.
     pub fn new(resolver: Resolver<'a>, replaced: BTreeSet<String>) -> Self {
-        let mut draft = Draft::new(resolver.program.processor);
+        let mut draft = Draft::new(resolver.program.format, resolver.program.processor);
         let unwind_section = draft.add(DraftSection::new(".eh_frame", Content::Unwind, 8));
         Collector {
             resolver,

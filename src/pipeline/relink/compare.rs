@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::fingerprint::{Fingerprint, Fingerprinter};
 use super::names;
 use super::objects::UnitChange;
-use crate::target::elf::{ObjectFile, SectionKind};
+use crate::target::binary::{ObjectFile, SectionKind};
 
 /// A section of an object.
 #[derive(Debug, Clone)]
@@ -161,7 +161,7 @@ fn inventory<'a>(objects: impl Iterator<Item = &'a Arc<ObjectFile>>) -> anyhow::
             }
             let print = prints.section(index)?;
             for symbol in stable {
-                let name = crate::target::elf::program::without_llvm_suffix(&symbol.name);
+                let name = crate::target::binary::program::without_llvm_suffix(&symbol.name);
                 let piece = Piece { object: object.clone(), section: index };
                 map.entry(name.to_owned()).or_default().push((print, piece));
             }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::compare::Piece;
-use crate::target::elf::{
+use crate::target::binary::{
     Content, Draft, DraftReloc, DraftSection, ObjectFile, SectionKind, Target,
 };
 

@@ -11,7 +11,7 @@ use super::image::refusal;
 use super::manifest::Redirect;
 use super::names;
 use super::resolve::Registry;
-use crate::target::elf::{Content, Program};
+use crate::target::binary::{Content, Program};
 
 /// A function that a patch redirects.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::names;
-use crate::target::elf::{ObjectFile, Reloc, SectionKind};
+use crate::target::binary::{ObjectFile, Reloc, SectionKind};
 
 /// A hash of the meaning.
 pub type Fingerprint = blake3::Hash;
@@ -57,8 +57,9 @@ impl<'a> Fingerprinter<'a> {
         let Some(symbol) = self.object.symbols.get(reloc.symbol) else { return Ok(()) };
         let Some(section) = symbol.section else {
             hasher.update(b"name");
-            hasher
-                .update(crate::target::elf::program::without_llvm_suffix(&symbol.name).as_bytes());
+            hasher.update(
+                crate::target::binary::program::without_llvm_suffix(&symbol.name).as_bytes(),
+            );
             hasher.update(&reloc.addend.to_le_bytes());
             return Ok(());
         };

@@ -10,7 +10,7 @@ use super::fingerprint::Fingerprinter;
 use super::guard::{Guard, Things};
 use super::names;
 use super::objects::UnitChange;
-use crate::target::elf::{ObjectFile, SectionKind};
+use crate::target::binary::{ObjectFile, SectionKind};
 
 /// The newer names of things that the image has, with their names there. `known` tells of a name
 /// whether the image has it.

@@ -22,8 +22,8 @@ use super::{debug_info, identity, leftover, names, spread};
 use crate::error::Failure;
 use crate::pipeline::capture::FatBuild;
 use crate::pipeline::thin::ThinBuild;
-use crate::target::elf::program::DefinitionKind;
-use crate::target::elf::{Draft, Library, Program};
+use crate::target::binary::program::DefinitionKind;
+use crate::target::binary::{Draft, Library, Program};
 pub use guest::{FileWord, GuestLibrary, Guests, Replacement};
 pub use words::refusal;
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::compare::{Changes, Piece};
 use super::names;
 use super::objects::UnitChange;
-use crate::target::elf::{ObjectFile, SectionKind};
+use crate::target::binary::{ObjectFile, SectionKind};
 
 /// What is worth saying of changes whose patch is in order.
 pub fn notes(changes: &Changes, units: &[UnitChange], known: impl Fn(&str) -> bool) -> Vec<String> {

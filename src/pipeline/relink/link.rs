@@ -9,7 +9,8 @@ use super::driver::{self, Direct};
 use super::link_plan;
 use crate::error::Failure;
 use crate::pipeline::capture::{LinkCapture, Unit};
-use crate::target::elf::{self, Program};
+use crate::target::binary::Program;
+use crate::target::elf;
 
 /// Links patches of one program.
 #[derive(Debug)]

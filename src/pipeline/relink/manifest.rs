@@ -6,7 +6,7 @@ use hotpatch_protocol::manifest::{
 };
 use hotpatch_protocol::symbolizer::{self, Symbolizer};
 
-use crate::target::elf::{Content, Draft, DraftReloc, DraftSection, DraftSymbol, Target};
+use crate::target::binary::{Content, Draft, DraftReloc, DraftSection, DraftSymbol, Target};
 
 /// An entry of the image that the patch redirects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -10,7 +10,7 @@ use anyhow::Context;
 
 use crate::pipeline::capture::Unit;
 use crate::pipeline::thin::ThinUnit;
-use crate::target::elf::ObjectFile;
+use crate::target::binary::ObjectFile;
 
 /// An object whose code the image runs: read from disk when it is first needed.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use super::compare::Piece;
 use super::names;
-use crate::target::elf::program::without_llvm_suffix;
-use crate::target::elf::{ObjectFile, SectionKind};
+use crate::target::binary::program::without_llvm_suffix;
+use crate::target::binary::{ObjectFile, SectionKind};
 
 /// Functions and immutable data by symbol name.
 #[derive(Debug, Default)]

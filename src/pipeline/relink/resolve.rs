@@ -9,8 +9,8 @@ use super::archives::Archives;
 use super::compare::Piece;
 use super::names;
 use super::objects::{Objects, UnitObjects};
-use crate::target::elf::program::{DefinitionKind, without_llvm_suffix};
-use crate::target::elf::{Program, SectionKind};
+use crate::target::binary::program::{DefinitionKind, without_llvm_suffix};
+use crate::target::binary::{Program, SectionKind};
 
 /// Something that the image has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

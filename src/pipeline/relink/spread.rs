@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::compare::{Changes, Piece};
 use super::names;
-use crate::target::elf::{ObjectFile, SectionKind};
+use crate::target::binary::{ObjectFile, SectionKind};
 
 /// Adds every function and every named piece of data that refers, directly or through anonymous
 /// data, to data that changed.

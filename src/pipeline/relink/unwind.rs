@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use super::compare::Piece;
+use crate::target::binary::{ObjectFile, Reloc};
 use crate::target::elf::eh_frame::{Fde, UnwindTable};
-use crate::target::elf::{ObjectFile, Reloc};
 
 /// The unwind table under construction.
 #[derive(Debug, Default)]

@@ -17,7 +17,7 @@ use object::elf::{
 
 use super::instruction::{self as insn, IP0};
 use super::tls;
-use crate::target::elf::{Content, Draft, DraftReloc, Reloc, Target, Word};
+use crate::target::binary::{Content, Draft, DraftReloc, Reloc, Target, Word};
 use crate::target::processor::{Bound, Site};
 
 const PAGE: u64 = 4096;

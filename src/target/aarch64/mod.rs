@@ -12,8 +12,8 @@ use object::elf::{
     R_AARCH64_ABS32, R_AARCH64_ABS64, R_AARCH64_PREL32, R_AARCH64_TLS_DTPREL, R_AARCH64_TLS_TPREL,
 };
 
-use super::elf::program::TlsLayout;
-use super::elf::{Draft, Reloc};
+use super::binary::program::TlsLayout;
+use super::binary::{Draft, Reloc};
 use super::processor::{Bound, Processor, Site};
 
 /// The thread pointer points to two words of the loader's; the executable's block comes after

@@ -3,8 +3,8 @@
 use object::elf::*;
 
 use super::Aarch64;
-use crate::target::elf::program::TlsLayout;
-use crate::target::elf::{Content, Draft, DraftSection, Reloc, Target};
+use crate::target::binary::program::TlsLayout;
+use crate::target::binary::{Content, Draft, DraftSection, Format, Reloc, Target};
 use crate::target::processor::{Bound, Processor, Site};
 
 /// Type and addend of a relocation of the first instruction.
@@ -22,7 +22,7 @@ const GLUE: usize = 2;
 
 /// Binds the relocation of one instruction.
 fn bound(instruction: u32, (r_type, addend): At, to: Bound) -> anyhow::Result<Bind> {
-    let mut draft = Draft::new(&Aarch64);
+    let mut draft = Draft::new(Format::Elf, &Aarch64);
     let mut section = DraftSection::new(".text.f", Content::Code, 16);
     section.data = [instruction, NOP].iter().flat_map(|word| word.to_le_bytes()).collect();
     let section = draft.add(section);
@@ -161,7 +161,7 @@ fn what_cannot_be_bound_is_refused_by_its_number() {
 
 #[test]
 fn a_pointer_in_data_becomes_a_word_that_the_runtime_fills() {
-    let mut draft = Draft::new(&Aarch64);
+    let mut draft = Draft::new(Format::Elf, &Aarch64);
     let mut section = DraftSection::new(".rodata.t", Content::ReadOnly, 8);
     section.data = vec![0; 16];
     let section = draft.add(section);

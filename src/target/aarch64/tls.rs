@@ -15,7 +15,7 @@ use object::elf::{
 
 use super::bind::{out_of_line, read, relocate, set_low_bits, write};
 use super::instruction::{self as insn, IP0, IP1, NOP};
-use crate::target::elf::{Draft, DraftReloc, Target, Word};
+use crate::target::binary::{Draft, DraftReloc, Target, Word};
 use crate::target::processor::{Bound, Site};
 
 /// What `add` with both halves of its immediate reaches.

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::ops::Range;
 
-use super::ObjectFile;
+use crate::target::binary::{ObjectFile, SectionKind};
 
 /// The records of an object's `.eh_frame` sections.
 #[derive(Debug, Default)]
@@ -33,7 +33,7 @@ impl UnwindTable {
     pub fn new(object: &ObjectFile) -> anyhow::Result<Self> {
         let mut table = UnwindTable::default();
         for (index, section) in object.sections.iter().enumerate() {
-            if section.kind == super::SectionKind::EhFrame {
+            if section.kind == SectionKind::EhFrame {
                 table.add(object, index)?;
             }
         }

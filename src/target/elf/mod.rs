@@ -6,11 +6,6 @@ pub mod library;
 pub mod object_file;
 pub mod program;
 
-pub use draft::{Content, Draft, DraftReloc, DraftSection, DraftSymbol, Target, Word};
-pub use library::Library;
-pub use object_file::{ObjectFile, Reloc, Section, SectionKind, Symbol};
-pub use program::Program;
-
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;

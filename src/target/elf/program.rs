@@ -1,291 +1,64 @@
-//! A linked program: the names, addresses and thread-local layout that patches bind to.
+//! Reading a linked ELF program.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, DefaultHasher, Hash, Hasher};
-use std::path::Path;
+use std::collections::HashSet;
 
 use anyhow::Context;
 use hotpatch_protocol::symbolizer::Symbolizer;
 use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
 use object::{Endianness, Object, ObjectSection, ObjectSymbol};
 
-use crate::target::processor::{self, Processor};
+use crate::target::binary::program::{Definition, DefinitionKind, TlsLayout, hex};
+use crate::target::binary::{Format, Program};
+use crate::target::processor;
 
-/// A symbol of a linked file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Definition {
-    /// Its static address; for a thread-local, its offset in the thread-local block.
-    pub address: u64,
-    /// Its size in bytes.
-    pub size: u64,
-    /// What it names.
-    pub kind: DefinitionKind,
-    /// Visible in its object file only (before the link), so that equal names may exist.
-    pub local: bool,
-}
-
-/// What a symbol of a linked file names.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DefinitionKind {
-    /// Code.
-    Function,
-    /// Data, mutable or not, or something without a type.
-    Data,
-    /// A thread-local variable.
-    ThreadLocal,
-}
-
-/// Where the thread-locals of an executable lie, relative to the thread pointer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TlsLayout {
-    /// The size of the block, in bytes.
-    pub size: u64,
-    /// Its alignment, in bytes.
-    pub align: u64,
-}
-
-/// What binding has to know of a linked program, in memory of its own: the file may be replaced
-/// while it is used.
-#[derive(Debug)]
-pub struct Program {
-    /// Whose code it is.
-    pub processor: &'static dyn Processor,
-    /// The GNU build id, lower-case hex.
-    pub build_id: String,
-    /// The layout of its thread-locals.
-    pub tls: Option<TlsLayout>,
-    /// The names that it takes from shared libraries.
-    pub imports: HashSet<String>,
-    /// Where std keeps its list of loaded libraries, where it is linked in and known.
-    pub symbolizer: Option<Symbolizer>,
-    /// The shared libraries that it names as needed.
-    pub needed: Vec<String>,
-    names: Vec<u8>,
-    symbols: Vec<NamedDefinition>,
-    by_name: HashMap<u64, u32, BuildHasherDefault<Identity>>,
-    by_address: Vec<u32>,
-    text: Vec<TextRange>,
-}
-
-#[derive(Debug)]
-struct NamedDefinition {
-    name: (u32, u32),
-    definition: Definition,
-    next: u32,
-}
-
-#[derive(Debug)]
-struct TextRange {
-    address: u64,
-    bytes: Vec<u8>,
-}
-
-const END: u32 = u32::MAX;
-
-/// The keys of the name index are hashes already.
-#[derive(Default, Clone, Copy)]
-struct Identity(u64);
-
-impl Hasher for Identity {
-    fn finish(&self) -> u64 {
-        self.0
+/// Parses a program's bytes.
+///
+/// # Errors
+/// Where they are no 64-bit ELF file, or have no symbol table.
+pub fn parse(data: &[u8]) -> anyhow::Result<Program> {
+    let file = ElfFile64::<Endianness>::parse(data)?;
+    let table = file.elf_symbol_table();
+    anyhow::ensure!(!table.is_empty(), "it has no symbol table (was it stripped?)");
+    let processor = processor::of_elf(file.elf_header().e_machine(file.endian()))?;
+    let mut program = Program::new(Format::Elf, processor);
+    program.build_id = hex(file.build_id()?.unwrap_or_default());
+    program.tls = tls_layout(&file);
+    program.imports = imports(&file);
+    program.needed = needed(&file)?;
+    for section in file.sections().filter(|s| s.kind() == object::SectionKind::Text) {
+        program.add_text(section.address(), section.data()?.to_vec());
     }
-    fn write(&mut self, _: &[u8]) {}
-    fn write_u64(&mut self, n: u64) {
-        self.0 = n;
-    }
-}
-
-fn hash(name: &[u8]) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    name.hash(&mut hasher);
-    hasher.finish()
-}
-
-/// A name without the suffix that LLVM gives to promoted local symbols (`.llvm.1234`).
-pub fn without_llvm_suffix(name: &str) -> &str {
-    name.split_once(".llvm.").map_or(name, |(stem, _)| stem)
-}
-
-impl Program {
-    /// Reads the file at `path`.
-    ///
-    /// # Errors
-    /// Where it cannot be read, is no 64-bit ELF file, or has no symbol table.
-    pub fn read(path: &Path) -> anyhow::Result<Self> {
-        let file = std::fs::File::open(path)
-            .with_context(|| format!("cannot open the program {}", path.display()))?;
-        // SAFETY: the mapping is read in this function only. A build that replaces the file
-        // unlinks it first (cargo does), so the mapped inode keeps its content.
-        let data = unsafe { memmap2::Mmap::map(&file) }
-            .with_context(|| format!("cannot read the program {}", path.display()))?;
-        Self::parse(&data).with_context(|| format!("cannot use the program {}", path.display()))
-    }
-
-    fn parse(data: &[u8]) -> anyhow::Result<Self> {
-        let file = ElfFile64::<Endianness>::parse(data)?;
-        let table = file.elf_symbol_table();
-        anyhow::ensure!(!table.is_empty(), "it has no symbol table (was it stripped?)");
-        let processor = processor::of_elf(file.elf_header().e_machine(file.endian()))?;
-        let mut program = Program {
-            processor,
-            build_id: hex(file.build_id()?.unwrap_or_default()),
-            tls: tls_layout(&file),
-            imports: imports(&file),
-            symbolizer: None,
-            needed: needed(&file)?,
-            names: Vec::new(),
-            symbols: Vec::with_capacity(table.len()),
-            by_name: HashMap::default(),
-            by_address: Vec::new(),
-            text: text_ranges(&file)?,
-        };
-        program.by_name.reserve(table.len());
-        for symbol in file.symbols() {
-            let Some(definition) = definition_of(&symbol) else { continue };
-            let name = symbol.name().unwrap_or("");
-            if !processor.is_mapping_symbol(name) {
-                program.insert(name, definition);
-            }
+    program.reserve(table.len());
+    for symbol in file.symbols() {
+        let Some(definition) = definition_of(&symbol) else { continue };
+        let name = symbol.name().unwrap_or("");
+        if !processor.is_mapping_symbol(name) {
+            program.insert(name, definition);
         }
-        program.sort_addresses();
-        program.symbolizer = program.find_symbolizer(&file);
-        Ok(program)
     }
-
-    fn insert(&mut self, name: &str, definition: Definition) {
-        let name = without_llvm_suffix(name);
-        if name.is_empty() {
-            return;
-        }
-        let index = self.symbols.len() as u32;
-        let at = self.names.len() as u32;
-        self.names.extend_from_slice(name.as_bytes());
-        let next = self.by_name.insert(hash(name.as_bytes()), index).unwrap_or(END);
-        self.symbols.push(NamedDefinition { name: (at, name.len() as u32), definition, next });
-    }
-
-    fn sort_addresses(&mut self) {
-        let mut order: Vec<u32> = (0..self.symbols.len() as u32)
-            .filter(|&i| self.symbols[i as usize].definition.kind != DefinitionKind::ThreadLocal)
-            .collect();
-        order.sort_by_key(|&i| self.symbols[i as usize].definition.address);
-        self.by_address = order;
-    }
-
-    fn name(&self, symbol: &NamedDefinition) -> &[u8] {
-        let (at, length) = symbol.name;
-        self.names.get(at as usize..(at + length) as usize).unwrap_or(&[])
-    }
-
-    /// All definitions of a name: local ones may exist several times.
-    pub fn definitions(&self, name: &str) -> Vec<Definition> {
-        let name = without_llvm_suffix(name).as_bytes();
-        let mut found = Vec::new();
-        let mut at = self.by_name.get(&hash(name)).copied().unwrap_or(END);
-        while let Some(symbol) = self.symbols.get(at as usize) {
-            if self.name(symbol) == name {
-                found.push(symbol.definition);
-            }
-            at = symbol.next;
-        }
-        found
-    }
-
-    /// The definition that a reference to `name` means: a global one before local ones.
-    pub fn definition(&self, name: &str) -> Option<Definition> {
-        let all = self.definitions(name);
-        all.iter().find(|d| !d.local).or(all.last()).copied()
-    }
-
-    /// The names of the functions whose first byte is at `address`.
-    pub fn functions_at(&self, address: u64) -> Vec<&str> {
-        let from = self.by_address.partition_point(|&i| self.at(i).definition.address < address);
-        self.by_address[from..]
-            .iter()
-            .map(|&i| self.at(i))
-            .take_while(|s| s.definition.address == address)
-            .filter(|s| s.definition.kind == DefinitionKind::Function)
-            .map(|s| std::str::from_utf8(self.name(s)).unwrap_or(""))
-            .collect()
-    }
-
-    /// How many bytes may be overwritten from `address` on: to the next symbol, or to the end
-    /// of its section.
-    pub fn room(&self, address: u64) -> u64 {
-        let next = self.by_address.partition_point(|&i| self.at(i).definition.address <= address);
-        let symbol = self.by_address.get(next).map(|&i| self.at(i).definition.address);
-        let end = self
-            .text
-            .iter()
-            .find(|t| t.contains(address))
-            .map_or(address, |t| t.address + t.bytes.len() as u64);
-        symbol.map_or(end, |s| s.min(end)) - address
-    }
-
-    /// The code from `address` on, at most `length` bytes.
-    pub fn code(&self, address: u64, length: u64) -> &[u8] {
-        let Some(range) = self.text.iter().find(|t| t.contains(address)) else { return &[] };
-        let from = (address - range.address) as usize;
-        let to = (from + length as usize).min(range.bytes.len());
-        &range.bytes[from..to]
-    }
-
-    fn at(&self, index: u32) -> &NamedDefinition {
-        &self.symbols[index as usize]
-    }
-
-    /// std's names for these are mangled, and with them the version of std; the parts that are
-    /// looked for here have been the same for years.
-    fn find_symbolizer(&self, file: &ElfFile64<'_, Endianness>) -> Option<Symbolizer> {
-        let with = |parts: &[&str]| {
-            let mut found = self.symbols.iter().filter(|symbol| {
-                std::str::from_utf8(self.name(symbol))
-                    .is_ok_and(|name| parts.iter().all(|part| name.contains(part)))
-            });
-            found.next().filter(|_| found.next().is_none()).map(|s| s.definition)
-        };
-        let list = with(&["backtrace_rs", "gimli", "MAPPINGS_CACHE"])?;
-        let lock = with(&["3std3sys9backtrace4lock4LOCK"]).filter(|d| d.size == 8)?;
-        let mut functions = self.symbols.iter().filter(|symbol| {
-            symbol.definition.kind == DefinitionKind::Function
-                && self.name(symbol).ends_with(b"3std3sys9backtrace4lock")
-        });
-        let lock_function = functions.next()?.definition;
-        let section = file
-            .sections()
-            .find(|s| (s.address()..s.address() + s.size()).contains(&list.address))?;
-        let initial = match section.kind() {
-            object::SectionKind::UninitializedData => vec![0; list.size as usize],
-            _ => section.data_range(list.address, list.size).ok()??.to_vec(),
-        };
-        Some(Symbolizer {
-            lock_function: lock_function.address,
-            lock: lock.address,
-            list: list.address,
-            initial,
-        })
-    }
-
-    /// Whether any function's name contains `part`.
-    pub fn has_function_with(&self, part: &str) -> bool {
-        let has = |symbol: &NamedDefinition| {
-            std::str::from_utf8(self.name(symbol)).is_ok_and(|name| name.contains(part))
-        };
-        self.symbols.iter().any(has)
-    }
-
-    /// The constant distance from the thread pointer to a thread-local of this executable, in
-    /// bytes.
-    pub fn thread_pointer_offset(&self, block_offset: u64) -> Option<i64> {
-        Some(self.processor.thread_pointer_offset(self.tls?, block_offset))
-    }
+    program.sort_addresses();
+    program.symbolizer = find_symbolizer(&program, &file);
+    Ok(program)
 }
 
-impl TextRange {
-    fn contains(&self, address: u64) -> bool {
-        (self.address..self.address + self.bytes.len() as u64).contains(&address)
-    }
+/// std's names for these are mangled, and with them the version of std; the parts that are
+/// looked for here have been the same for years.
+fn find_symbolizer(program: &Program, file: &ElfFile64<'_, Endianness>) -> Option<Symbolizer> {
+    let list = program.only_one_with(&["backtrace_rs", "gimli", "MAPPINGS_CACHE"])?;
+    let lock = program.only_one_with(&["3std3sys9backtrace4lock4LOCK"]).filter(|d| d.size == 8)?;
+    let lock_function = program.function_ending_in("3std3sys9backtrace4lock")?;
+    let section =
+        file.sections().find(|s| (s.address()..s.address() + s.size()).contains(&list.address))?;
+    let initial = match section.kind() {
+        object::SectionKind::UninitializedData => vec![0; list.size as usize],
+        _ => section.data_range(list.address, list.size).ok()??.to_vec(),
+    };
+    Some(Symbolizer {
+        lock_function: lock_function.address,
+        lock: lock.address,
+        list: list.address,
+        initial,
+    })
 }
 
 fn definition_of(
@@ -331,31 +104,12 @@ fn needed(file: &ElfFile64<'_, Endianness>) -> anyhow::Result<Vec<String>> {
     Ok(names)
 }
 
-fn text_ranges(file: &ElfFile64<'_, Endianness>) -> anyhow::Result<Vec<TextRange>> {
-    let mut ranges = Vec::new();
-    for section in file.sections().filter(|s| s.kind() == object::SectionKind::Text) {
-        ranges.push(TextRange { address: section.address(), bytes: section.data()?.to_vec() });
-    }
-    Ok(ranges)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|b| format!("{b:02x}")).collect()
-}
-
-/// Reads the build id of a linked file, as lower-case hex.
+/// The GNU build id of a file's bytes, as lower-case hex.
 ///
 /// # Errors
-/// Where the file cannot be read, or has no build id.
-pub fn build_id(path: &Path) -> anyhow::Result<String> {
-    let file =
-        std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    // SAFETY: as in `Program::read`.
-    let data = unsafe { memmap2::Mmap::map(&file) }
-        .with_context(|| format!("cannot read {}", path.display()))?;
-    let file = ElfFile64::<Endianness>::parse(&*data)
-        .with_context(|| format!("{} is not a 64-bit ELF file", path.display()))?;
+/// Where they are no 64-bit ELF file, or have no build id.
+pub fn build_id(data: &[u8]) -> anyhow::Result<String> {
+    let file = ElfFile64::<Endianness>::parse(data).context("it is not a 64-bit ELF file")?;
     let _ = file.elf_header().is_little_endian();
-    let id = file.build_id()?.with_context(|| format!("{} has no build id", path.display()))?;
-    Ok(hex(id))
+    Ok(hex(file.build_id()?.context("it has no build id")?))
 }

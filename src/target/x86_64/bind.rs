@@ -10,7 +10,7 @@ use object::elf::{
 };
 
 use super::{instruction, thunk, tls};
-use crate::target::elf::{Content, Draft, DraftReloc, Reloc, Target, Word};
+use crate::target::binary::{Content, Draft, DraftReloc, Reloc, Target, Word};
 use crate::target::processor::{Bound, Site};
 
 /// Binds one relocation; returns true where it also dealt with the following one (the call of a

@@ -12,8 +12,8 @@ mod tls;
 use iced_x86::{Decoder, DecoderOptions, Instruction};
 use object::Architecture;
 
-use super::elf::program::TlsLayout;
-use super::elf::{Draft, Reloc};
+use super::binary::program::TlsLayout;
+use super::binary::{Draft, Reloc};
 use super::processor::{Bound, Processor, Site};
 
 /// The processor.

@@ -8,7 +8,7 @@ use object::elf::{
 
 use super::X86_64;
 use super::bind::{bind, target_distance};
-use crate::target::elf::{Content, Draft, DraftSection, Reloc, Target};
+use crate::target::binary::{Content, Draft, DraftSection, Format, Reloc, Target};
 use crate::target::processor::{Bound, Site};
 
 /// Offset, type and addend of a relocation.
@@ -34,7 +34,7 @@ fn bound(
     (offset, r_type, addend): At,
     to: Bound,
 ) -> anyhow::Result<(String, String, Draft)> {
-    let mut draft = Draft::new(&X86_64);
+    let mut draft = Draft::new(Format::Elf, &X86_64);
     let mut section = DraftSection::new(".text.f", Content::Code, 16);
     section.data = code.to_vec();
     let section = draft.add(section);
@@ -120,7 +120,7 @@ fn absolute_addresses_in_code_are_refused() {
 
 #[test]
 fn a_pointer_in_data_becomes_a_word_that_the_runtime_fills() {
-    let mut draft = Draft::new(&X86_64);
+    let mut draft = Draft::new(Format::Elf, &X86_64);
     let mut section = DraftSection::new(".rodata.t", Content::ReadOnly, 8);
     section.data = vec![0; 16];
     let section = draft.add(section);

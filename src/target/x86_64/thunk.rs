@@ -6,7 +6,7 @@ use iced_x86::Instruction;
 use object::elf::R_X86_64_PC32;
 
 use super::instruction;
-use crate::target::elf::{Draft, DraftReloc, Target};
+use crate::target::binary::{Draft, DraftReloc, Target};
 use crate::target::processor::Site;
 
 /// `lea -128(%rsp), %rsp`

@@ -6,7 +6,7 @@ use hotpatch_protocol::manifest::BindingKind;
 use object::elf::{R_X86_64_GOTTPOFF, R_X86_64_PC32};
 
 use super::thunk::{self, Load};
-use crate::target::elf::{Draft, DraftReloc, Word};
+use crate::target::binary::{Draft, DraftReloc, Word};
 use crate::target::processor::{Bound, Site};
 
 /// `mov %fs:0, %rax`

@@ -8,7 +8,7 @@ use crate::pipeline::relink::compare::Changes;
 use crate::pipeline::relink::image::refusal;
 use crate::pipeline::relink::names;
 use crate::pipeline::relink::objects::UnitChange;
-use crate::target::elf::ObjectFile;
+use crate::target::binary::ObjectFile;
 
 impl Guard {
     /// Refuses what the program's values forbid, unless such changes are allowed, and makes

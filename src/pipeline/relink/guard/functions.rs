@@ -45,7 +45,7 @@ pub fn about(new: &Side<'_>, types: &HashSet<NameId>) -> BTreeSet<String> {
 
 fn symbol(name: &[u8]) -> Option<String> {
     let name = std::str::from_utf8(name).ok().filter(|n| !n.is_empty())?;
-    Some(crate::target::elf::program::without_llvm_suffix(name).to_owned())
+    Some(crate::target::binary::program::without_llvm_suffix(name).to_owned())
 }
 
 /// The types that an entry is directly made of: its own type and its children's.

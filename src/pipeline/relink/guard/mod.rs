@@ -22,8 +22,8 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::collect::Obstacle;
-use crate::target::elf::program::without_llvm_suffix;
-use crate::target::elf::{ObjectFile, SectionKind};
+use crate::target::binary::program::without_llvm_suffix;
+use crate::target::binary::{ObjectFile, SectionKind};
 use gone::Gone;
 use sections::Sections;
 use side::Side;

@@ -6,7 +6,7 @@ use std::ffi::CStr;
 use anyhow::Context;
 use gimli::{DebugAbbrev, DebugInfo, DebugLineStr, DebugStrOffsets, LittleEndian};
 
-use crate::target::elf::{ObjectFile, SectionKind};
+use crate::target::binary::{ObjectFile, SectionKind};
 
 /// How gimli sees a section.
 pub type Slice<'a> = gimli::EndianSlice<'a, LittleEndian>;

@@ -7,7 +7,7 @@ use super::gone::Gone;
 use super::naming;
 use super::side::{At, Side};
 use crate::pipeline::relink::names;
-use crate::target::elf::SectionKind;
+use crate::target::binary::SectionKind;
 
 /// A static whose type has another name.
 #[derive(Debug, Clone, PartialEq, Eq)]

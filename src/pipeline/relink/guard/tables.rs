@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::naming;
 use super::side::{At, Side};
 use crate::pipeline::relink::names::readable;
-use crate::target::elf::{ObjectFile, SectionKind};
+use crate::target::binary::{ObjectFile, SectionKind};
 
 /// A trait whose methods stand elsewhere now, or a type's method that is another function.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -110,7 +110,7 @@ fn table(side: &Side<'_>, at: At) -> Option<Table> {
 }
 
 /// What a slot refers to.
-fn target(side: &Side<'_>, object: &ObjectFile, reloc: &crate::target::elf::Reloc) -> Slot {
+fn target(side: &Side<'_>, object: &ObjectFile, reloc: &crate::target::binary::Reloc) -> Slot {
     let Some(mut symbol) = object.symbols.get(reloc.symbol) else { return Slot::Vacant };
     if let Some(section) = symbol.section {
         if object.sections[section].kind != SectionKind::Text {

@@ -9,7 +9,7 @@ use super::naming;
 use super::side::{At, Side};
 use super::tree::Kind;
 use super::{Guard, debug_sections};
-use crate::target::elf::ObjectFile;
+use crate::target::binary::ObjectFile;
 
 /// A function or a variable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -23,8 +23,8 @@ use crate::pipeline::relink::objects::{UnitChange, UnitObjects};
 use crate::pipeline::relink::reach::{Reached, Referrers, stable_names};
 use crate::pipeline::relink::resolve::{Registry, Resolver};
 use crate::pipeline::relink::{debug_info, manifest};
-use crate::target::elf::program::DefinitionKind;
-use crate::target::elf::{
+use crate::target::binary::program::DefinitionKind;
+use crate::target::binary::{
     Content, Draft, DraftSection, DraftSymbol, Library, ObjectFile, SectionKind,
 };
 
@@ -149,7 +149,7 @@ impl Image {
         fat: &FatBuild,
         out_dir: &Path,
     ) -> anyhow::Result<GuestLibrary> {
-        let mut draft = Draft::new(self.program.processor);
+        let mut draft = Draft::new(self.program.format, self.program.processor);
         self.add_tables(&mut draft, 0)?;
         let (library, _) = self.finish_guest(fat, &draft, 0, out_dir)?;
         Ok(library)

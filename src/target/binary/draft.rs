@@ -1,0 +1,243 @@
+//! A relocatable object while it is put together: pieces copied from other objects, and the
+//! words, stubs and thunks that join them to what the program has.
+
+use std::collections::HashMap;
+
+use hotpatch_protocol::manifest::BindingKind;
+
+use super::Format;
+use crate::target::elf;
+use crate::target::processor::Processor;
+
+/// What a section of the draft becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Content {
+    /// Executable.
+    Code,
+    /// Read-only after the link.
+    ReadOnly,
+    /// Writable, so that the runtime can fill words in it.
+    Writable,
+    /// Thread-local.
+    ThreadLocal,
+    /// `.eh_frame`.
+    Unwind,
+    /// Not loaded.
+    Debug,
+}
+
+/// The place a relocation of the draft refers to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// An offset in a section of the draft.
+    Local {
+        /// Index into [`Draft::sections`].
+        section: usize,
+        /// In bytes.
+        offset: u64,
+    },
+    /// An undefined symbol, by index, that the loader resolves.
+    Undefined(usize),
+}
+
+/// A relocation of the draft.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DraftReloc {
+    /// Where in the section.
+    pub offset: u64,
+    /// The processor's relocation type, by its number in ELF files in every format.
+    pub r_type: u32,
+    /// What it refers to.
+    pub target: Target,
+    /// The constant to add.
+    pub addend: i64,
+}
+
+/// A section of the draft.
+#[derive(Debug)]
+pub struct DraftSection {
+    /// Its name in the object.
+    pub name: String,
+    /// What it becomes.
+    pub content: Content,
+    /// In bytes.
+    pub align: u64,
+    /// Its bytes; empty for zero-filled sections.
+    pub data: Vec<u8>,
+    /// The size of a zero-filled section, in bytes.
+    pub zero_fill: u64,
+    /// In any order.
+    pub relocs: Vec<DraftReloc>,
+    /// The symbols in it; the first, where it stands at the start, is the one that relocations
+    /// name.
+    pub symbols: Vec<DraftSymbol>,
+}
+
+/// A symbol of the draft.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DraftSymbol {
+    /// Its name.
+    pub name: String,
+    /// Its offset in its section.
+    pub offset: u64,
+    /// Its size in bytes.
+    pub size: u64,
+    /// Whether the library exports it.
+    pub exported: bool,
+}
+
+impl DraftSection {
+    /// An empty section.
+    pub fn new(name: impl Into<String>, content: Content, align: u64) -> Self {
+        DraftSection {
+            name: name.into(),
+            content,
+            align,
+            data: Vec::new(),
+            zero_fill: 0,
+            relocs: Vec::new(),
+            symbols: Vec::new(),
+        }
+    }
+}
+
+/// A word that the runtime fills: `kind`, image and value as in the manifest's bindings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Word {
+    /// What to write.
+    pub kind: BindingKind,
+    /// Image 0 is the program, image N is patch N.
+    pub image: u32,
+    /// A static address in that image.
+    pub value: u64,
+}
+
+/// The object under construction.
+#[derive(Debug)]
+pub struct Draft {
+    /// The format of its file.
+    pub format: Format,
+    /// Whose code it is.
+    pub processor: &'static dyn Processor,
+    /// In the order in which they were added.
+    pub sections: Vec<DraftSection>,
+    /// The names that the loader resolves, and whether each may be missing.
+    pub undefined: Vec<(String, bool)>,
+    /// Places that the runtime fills: section, offset, word.
+    pub bindings: Vec<(usize, u64, Word)>,
+    words: HashMap<Word, u64>,
+    constants: HashMap<i64, u64>,
+    stubs: HashMap<Word, u64>,
+    undefined_index: HashMap<String, usize>,
+}
+
+/// The section with the words that the runtime fills.
+const WORDS: usize = 0;
+/// The section with constants that the tool knows.
+const CONSTANTS: usize = 1;
+/// The section with stubs and thunks.
+const GLUE: usize = 2;
+
+impl Draft {
+    /// An empty one.
+    pub fn new(format: Format, processor: &'static dyn Processor) -> Self {
+        Draft {
+            format,
+            processor,
+            sections: vec![
+                DraftSection::new(".data.hotpatch.words", Content::Writable, 8),
+                DraftSection::new(".rodata.hotpatch.constants", Content::ReadOnly, 8),
+                DraftSection::new(".text.hotpatch.glue", Content::Code, 16),
+            ],
+            undefined: Vec::new(),
+            bindings: Vec::new(),
+            words: HashMap::new(),
+            constants: HashMap::new(),
+            stubs: HashMap::new(),
+            undefined_index: HashMap::new(),
+        }
+    }
+
+    /// Adds a section and tells its index.
+    pub fn add(&mut self, section: DraftSection) -> usize {
+        self.sections.push(section);
+        self.sections.len() - 1
+    }
+
+    /// An 8-byte word that the runtime fills; equal words are one.
+    pub fn word(&mut self, word: Word) -> Target {
+        if let Some(&offset) = self.words.get(&word) {
+            return Target::Local { section: WORDS, offset };
+        }
+        let offset = self.sections[WORDS].data.len() as u64;
+        self.sections[WORDS].data.extend_from_slice(&[0; 8]);
+        self.words.insert(word, offset);
+        self.bindings.push((WORDS, offset, word));
+        Target::Local { section: WORDS, offset }
+    }
+
+    /// An 8-byte constant.
+    pub fn constant(&mut self, value: i64) -> Target {
+        let data = &mut self.sections[CONSTANTS].data;
+        let offset = *self.constants.entry(value).or_insert_with(|| {
+            data.extend_from_slice(&value.to_le_bytes());
+            data.len() as u64 - 8
+        });
+        Target::Local { section: CONSTANTS, offset }
+    }
+
+    /// A piece of code that jumps to the address in a word; equal stubs are one. `make` gets
+    /// the draft and the word's place and returns the code and its relocations.
+    pub fn stub(
+        &mut self,
+        word: Word,
+        make: impl FnOnce(Target) -> (Vec<u8>, Vec<DraftReloc>),
+    ) -> Target {
+        if let Some(&offset) = self.stubs.get(&word) {
+            return Target::Local { section: GLUE, offset };
+        }
+        let place = self.word(word);
+        let (code, relocs) = make(place);
+        let target = self.glue(&code, relocs);
+        if let Target::Local { offset, .. } = target {
+            self.stubs.insert(word, offset);
+        }
+        target
+    }
+
+    /// Appends code to the glue section; the relocations' offsets are relative to the code.
+    pub fn glue(&mut self, code: &[u8], relocs: Vec<DraftReloc>) -> Target {
+        let section = &mut self.sections[GLUE];
+        let gap = section.data.len().next_multiple_of(8) - section.data.len();
+        section.data.extend(self.processor.trap().iter().cycle().take(gap));
+        let offset = section.data.len() as u64;
+        section.data.extend_from_slice(code);
+        for mut reloc in relocs {
+            reloc.offset += offset;
+            section.relocs.push(reloc);
+        }
+        Target::Local { section: GLUE, offset }
+    }
+
+    /// A symbol that the loader resolves.
+    pub fn undefined(&mut self, name: &str, weak: bool) -> Target {
+        let next = self.undefined.len();
+        let index = *self.undefined_index.entry(name.to_owned()).or_insert(next);
+        if index == next {
+            self.undefined.push((name.to_owned(), weak));
+        } else if !weak {
+            self.undefined[index].1 = false;
+        }
+        Target::Undefined(index)
+    }
+
+    /// The object file's bytes.
+    ///
+    /// # Errors
+    /// Where the object cannot be written.
+    pub fn write(&self) -> anyhow::Result<Vec<u8>> {
+        match self.format {
+            Format::Elf => elf::draft::write(self),
+        }
+    }
+}
