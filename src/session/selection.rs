@@ -221,6 +221,11 @@ impl CargoSelection {
         }
     }
 
+    /// Whether cargo must not use the network.
+    pub fn is_offline(&self) -> bool {
+        self.offline || self.frozen
+    }
+
     /// Whether `cargo test` and not `cargo build` makes the program. A benchmark is for the `dev`
     /// profile here, since the one that `cargo bench` takes is optimized.
     pub fn has_test_profile(&self) -> bool {

@@ -8,10 +8,12 @@ use super::collect::{Collected, Missing, collect};
 use super::record::{self, FatBuild, Unit, VERSION};
 use super::select::Choice;
 use super::wrapping::{Locals, Wrapping, prune};
-use super::{baseline, cargo, linked, program};
+use super::{baseline, cargo, inject, linked, program};
+use crate::cargo_config::Sources;
 use crate::error::Failure;
 use crate::report::Event;
-use crate::session::Session;
+use crate::session::{Session, android};
+use crate::target::support;
 
 /// Builds the program that the session's flags select, captures how, and writes its record.
 /// Cargo's progress and rustc's diagnostics go to stderr; where `emit` is given, the diagnostics
@@ -28,6 +30,9 @@ pub fn build(
     let args = choice.build_args(&session.selection);
     let locals = Locals::of(&session.metadata);
     let inject = !session.selection.no_inject && !linked::has_runtime(&session.metadata, &choice);
+    if inject {
+        obtain_runtime(session)?;
+    }
     let wrapping = Wrapping::prepare(session, &locals, false)?;
     let mut wrapping = wrapping.injecting(inject, session);
     let built = cargo::build(&args, &wrapping, &mut emit)?;
@@ -50,6 +55,13 @@ pub fn build(
         prune(&session.store, &wrapping.generation());
     }
     Ok(fat)
+}
+
+fn obtain_runtime(session: &Session) -> Result<(), Failure> {
+    let config = Sources::current(&session.selection.config).read();
+    let target = android::target(&session.selection, &config);
+    let target = target.as_deref().unwrap_or(support::here());
+    inject::obtain(&session.store, target, session.selection.is_offline())
 }
 
 /// Makes cargo build the crates with missing captures again: members by a new generation of the

@@ -84,7 +84,7 @@ impl Wrapping {
 
     /// Has programs linked with the runtime where that is `wanted`.
     pub fn injecting(mut self, wanted: bool, session: &Session) -> Wrapping {
-        let offline = session.selection.offline || session.selection.frozen;
+        let offline = session.selection.is_offline();
         self.inject = wanted.then_some(if offline { env::OFFLINE } else { env::ONLINE });
         self
     }

@@ -18,6 +18,12 @@ use crate::session::{Store, cargo};
 /// The name of the folder with the libraries.
 pub const LIBRARIES: &str = "lib";
 
+/// The file that tells that a runtime is complete.
+const RECORD: &str = "runtime.json";
+
+/// Cargo's flag against the use of the network.
+pub(super) const OFFLINE: &str = "--offline";
+
 /// What the runtime is wanted for.
 #[derive(Debug, Clone)]
 pub struct Asked<'a> {
@@ -51,7 +57,7 @@ pub fn ensure(store: &Store, asked: &Asked) -> anyhow::Result<Runtime> {
     let folder = store.runtimes().join(&key);
     let cannot = |e: std::io::Error| Failure::io("write to", &folder, &e);
     std::fs::create_dir_all(&folder).map_err(cannot)?;
-    let finished = folder.join("runtime.json");
+    let finished = folder.join(RECORD);
     let known = || {
         let known: Finished = record::read(&finished).ok()?;
         let runtime = Runtime { folder: folder.join(LIBRARIES), ..known.runtime };
@@ -76,6 +82,11 @@ pub fn ensure(store: &Store, asked: &Asked) -> anyhow::Result<Runtime> {
     record::write(&finished, &Finished { version: VERSION, runtime: runtime.clone() })?;
     remove_other_versions(store);
     Ok(runtime)
+}
+
+/// Whether a folder has a compiled runtime.
+pub(super) fn is_finished(folder: &Path) -> bool {
+    folder.join(RECORD).is_file()
 }
 
 /// The compiler, as far as it matters.
@@ -114,22 +125,22 @@ struct Artifact {
 fn compile(folder: &Path, target: &str, asked: &Asked) -> anyhow::Result<Vec<PathBuf>> {
     let manifest = folder.join("src").join(sources::MANIFEST);
     let target_dir = folder.join("target");
-    let mut command = command(asked, target);
+    let mut command = command_of(asked, target);
     command.args(["build", "--package", RUNTIME, "--features", "inject"]);
     command.args(["--profile", sources::PROFILE_NAME, "--target", target]);
     command.args(["--message-format", "json-render-diagnostics"]);
     command.arg("--target-dir").arg(&target_dir).arg("--manifest-path").arg(&manifest);
-    let output = run(command, asked)?;
+    let output = run(command)?;
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let built: Vec<Artifact> = text
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok())
         .filter(|artifact: &Artifact| artifact.reason == "compiler-artifact")
         .collect();
-    let mut command = self::command(asked, target);
-    command.args(["metadata", "--format-version", "1", "--features", "inject"]);
-    command.args(["--offline", "--filter-platform", target, "--manifest-path"]).arg(&manifest);
-    let output = run(command, asked)?;
+    // The build has fetched everything; cargo takes the flag only once.
+    let mut command = command_of(&Asked { offline: true, ..asked.clone() }, target);
+    resolve(&mut command, target, &manifest);
+    let output = run(command)?;
     let metadata = MetadataCommand::parse(String::from_utf8_lossy(&output.stdout))
         .map_err(|e| Failure::environment(format!("output of `cargo metadata`: {e}")))?;
     let root = metadata.packages.iter().find(|p| p.name.as_str() == RUNTIME);
@@ -156,8 +167,14 @@ fn target_folder(target: &str) -> &str {
     name.strip_suffix(".json").unwrap_or(name)
 }
 
+/// Has cargo tell which packages the runtime consists of; it fetches those that it may.
+pub(super) fn resolve(command: &mut Command, target: &str, manifest: &Path) {
+    command.args(["metadata", "--format-version", "1", "--features", "inject"]);
+    command.args(["--filter-platform", target, "--manifest-path"]).arg(manifest);
+}
+
 /// A cargo that is told nothing by the user's own configuration but where packages come from.
-fn command(asked: &Asked, target: &str) -> Command {
+pub(super) fn command() -> Command {
     let mut command = Command::new(cargo());
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(env::cargo::is_about_a_build) {
@@ -166,8 +183,13 @@ fn command(asked: &Asked, target: &str) -> Command {
     }
     // The files above the program's folder are not read from here.
     command.current_dir("/");
-    command.env(env::cargo::RUSTC, asked.rustc);
     command.env(env::cargo::RUSTC_WRAPPER, "").env(env::cargo::RUSTC_WORKSPACE_WRAPPER, "");
+    command
+}
+
+fn command_of(asked: &Asked, target: &str) -> Command {
+    let mut command = command();
+    command.env(env::cargo::RUSTC, asked.rustc);
     // So that no symbol has the name of one of the program's.
     command.env(
         env::cargo::ENCODED_RUSTFLAGS,
@@ -178,12 +200,12 @@ fn command(asked: &Asked, target: &str) -> Command {
         command.args(["--config", &format!("target.{target}.linker={value}")]);
     }
     if asked.offline {
-        command.arg("--offline");
+        command.arg(OFFLINE);
     }
     command
 }
 
-fn run(mut command: Command, asked: &Asked) -> anyhow::Result<Output> {
+fn run(mut command: Command) -> anyhow::Result<Output> {
     let output = command.output().map_err(|e| Failure::io("run", Path::new(&cargo()), &e))?;
     if output.status.success() {
         return Ok(output);
@@ -193,14 +215,7 @@ fn run(mut command: Command, asked: &Asked) -> anyhow::Result<Output> {
     let error = error.collect::<Vec<_>>().join("\n");
     let failure =
         Failure::environment(format!("the runtime for the program cannot be built: {error}"));
-    Err(match asked.offline {
-        true => failure.hint(
-            "what it depends on is not in cargo's cache: build once without --offline, or use \
-             --no-inject",
-        ),
-        false => failure.hint("use --no-inject, and hotpatch-runtime as a dependency"),
-    }
-    .into())
+    Err(failure.hint("use --no-inject, and hotpatch-runtime as a dependency").into())
 }
 
 /// Links the libraries into a folder of their own.

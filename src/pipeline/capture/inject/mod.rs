@@ -1,12 +1,13 @@
 //! Bringing the runtime into programs that do not depend on it.
 //!
 //! [`sources`] has it as text inside of this tool; [`build`] compiles it once for each compiler,
-//! target and panic strategy; the wrapper hands [`link_flags`] to the rustc that links the program.
+//! target and panic strategy, of what [`obtain`] has fetched; the wrapper hands [`link_flags`] to the rustc that links the program.
 //! The crates of that build have a metadata string of their own, so that none of their symbols is
 //! one of the program's, even where both use the same version of a crate.
 
 mod build;
 mod link;
+mod obtain;
 mod order;
 mod sources;
 
@@ -19,6 +20,7 @@ use crate::session::Store;
 
 pub use build::{Asked, ensure};
 pub use link::run as link;
+pub use obtain::obtain;
 
 /// A compiled runtime.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
