@@ -51,6 +51,8 @@ pub struct WatchArgs {
     pub clients: Vec<GuestClient>,
     /// What to do about a change that only a restart can bring in.
     pub restart: Restart,
+    /// Whether to look for saves instead of waiting to be told of them.
+    pub poll: bool,
     /// The file that takes our own lines, for programs that own the terminal.
     pub log: Option<PathBuf>,
     /// What follows `--`.
@@ -170,6 +172,9 @@ struct RawWatch {
     /// What to do when only a restart can bring a change in
     #[arg(long, value_enum, value_name = "WHEN", default_value_t)]
     restart: Restart,
+    /// Look at the files several times a second, where the system does not tell of saves
+    #[arg(long)]
+    poll: bool,
     /// Write our own lines to a file, for programs that own the terminal
     #[arg(long, value_name = "FILE")]
     log: Option<PathBuf>,
@@ -228,6 +233,7 @@ fn validate(raw: RawCli) -> Result<Command, Failure> {
             bind: raw.bind,
             clients: raw.client,
             restart: raw.restart,
+            poll: raw.poll,
             log: raw.log.as_deref().map(absolute).transpose()?,
             program_args: raw.program_args,
         }),

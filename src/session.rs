@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 use anyhow::Context;
 use cargo_metadata::{Metadata, MetadataCommand};
 
+use crate::cargo_config::Sources;
 use crate::error::Failure;
+use crate::target::support;
 
 pub mod android;
 pub(crate) mod selection;
@@ -34,7 +36,7 @@ impl Session {
     /// # Errors
     /// A [`Failure`] where cargo does not answer; cargo's own words are on stderr by then.
     pub fn open(selection: &CargoSelection) -> anyhow::Result<Session> {
-        Self::ask(selection, selection.metadata_args())
+        Self::ask(selection, metadata_args(selection))
     }
 
     /// Asks cargo about the workspace only, which is quicker: enough to find an earlier build.
@@ -42,7 +44,7 @@ impl Session {
     /// # Errors
     /// As [`Session::open`].
     pub fn open_workspace(selection: &CargoSelection) -> anyhow::Result<Session> {
-        let mut args = selection.metadata_args();
+        let mut args = metadata_args(selection);
         args.push("--no-deps".into());
         Self::ask(selection, args)
     }
@@ -53,7 +55,7 @@ impl Session {
     /// # Errors
     /// A [`Failure`] with cargo's words where it does not even know the workspace.
     pub fn look(selection: &CargoSelection) -> Result<Session, Failure> {
-        let args = selection.metadata_args();
+        let args = metadata_args(selection);
         let ask = |more: &[&str]| {
             let more = more.iter().filter(|flag| !args.iter().any(|arg| arg == *flag));
             let mut command = Command::new(cargo());
@@ -101,6 +103,17 @@ impl Session {
         let android = android::configure(&mut selection, &metadata);
         Session { selection, metadata, store: Store::new(&target_dir), android }
     }
+}
+
+/// The flags for `cargo metadata`. Without a platform it wants the packages of every platform, most
+/// of which no build here has ever fetched.
+fn metadata_args(selection: &CargoSelection) -> Vec<String> {
+    let config = Sources::current(&selection.config).read();
+    let here = Some(support::here()).filter(|triple| support::runs_here(triple));
+    let platform = android::target(selection, &config).or_else(|| here.map(String::from));
+    let mut args = selection.metadata_args();
+    args.extend(platform.into_iter().flat_map(|triple| ["--filter-platform".into(), triple]));
+    args
 }
 
 /// What cargo says is wrong, without its advice.

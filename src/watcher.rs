@@ -12,6 +12,7 @@
 mod contents;
 pub mod inputs;
 mod places;
+mod poll;
 mod settle;
 
 use std::collections::BTreeSet;
@@ -20,10 +21,11 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Instant, SystemTime};
 
 use anyhow::Context;
-use notify_debouncer_full::notify;
+use notify_debouncer_full::notify::{self, RecommendedWatcher};
 
 use contents::{Contents, News};
 use places::Places;
+use poll::Poller;
 use settle::{Settle, What};
 
 /// Files that were saved together.
@@ -60,6 +62,16 @@ pub struct Watched {
     pub since: SystemTime,
 }
 
+/// How it becomes known that something happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum By {
+    /// The system tells.
+    #[default]
+    Events,
+    /// The folders are looked at several times a second.
+    Polling,
+}
+
 /// Watches inputs from its own thread, until it is dropped.
 pub struct Watcher {
     orders: Sender<Order>,
@@ -77,7 +89,7 @@ impl Watcher {
     ///
     /// # Errors
     /// Where the system's file notifications are not available.
-    pub fn start(tell: impl Fn(Saved) + Send + 'static) -> anyhow::Result<Watcher> {
+    pub fn start(by: By, tell: impl Fn(Saved) + Send + 'static) -> anyhow::Result<Watcher> {
         let (orders, inbox) = mpsc::channel();
         let raw = orders.clone();
         let handler = move |event: notify::Result<notify::Event>| {
@@ -92,7 +104,7 @@ impl Watcher {
             // After the end there is nobody to tell.
             let _ = raw.send(order);
         };
-        let places = Places::new(notify::recommended_watcher(handler).context(UNAVAILABLE)?);
+        let places = Places::new(watcher(by, handler).context(UNAVAILABLE)?);
         let work = Work {
             places,
             contents: Contents::default(),
@@ -123,7 +135,20 @@ impl Drop for Watcher {
     }
 }
 
-const UNAVAILABLE: &str = "the system's file notifications are not available";
+fn watcher(
+    by: By,
+    handler: impl notify::EventHandler,
+) -> notify::Result<Box<dyn notify::Watcher + Send>> {
+    use notify::Watcher;
+    let config = notify::Config::default();
+    Ok(match by {
+        By::Events => Box::new(RecommendedWatcher::new(handler, config)?),
+        By::Polling => Box::new(Poller::new(handler, config)?),
+    })
+}
+
+const UNAVAILABLE: &str = "the system's file notifications are not available; `--poll` does \
+                           without them";
 const ENDED: &str = "the watcher's thread has ended";
 
 /// The watcher's thread: everything it owns is used by it alone.

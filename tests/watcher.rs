@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime};
 
-use cargo_hotpatch::watcher::{Saved, Watched, Watcher};
+use cargo_hotpatch::watcher::{By, Saved, Watched, Watcher};
 
 struct Bench {
     folder: tempfile::TempDir,
@@ -17,8 +17,11 @@ struct Bench {
 
 /// A folder with these files, all of them inputs, and one more to mark the end of a test.
 fn bench(files: &[&str]) -> Bench {
-    let folder = tempfile::tempdir().unwrap();
-    let bench = start(folder);
+    bench_by(By::Events, files)
+}
+
+fn bench_by(by: By, files: &[&str]) -> Bench {
+    let bench = start(by);
     for file in files.iter().chain(&["end.rs"]) {
         fs::create_dir_all(bench.path(file).parent().unwrap()).unwrap();
         fs::write(bench.path(file), format!("// {file}\n")).unwrap();
@@ -27,9 +30,10 @@ fn bench(files: &[&str]) -> Bench {
     bench
 }
 
-fn start(folder: tempfile::TempDir) -> Bench {
+fn start(by: By) -> Bench {
+    let folder = tempfile::tempdir().unwrap();
     let (tell, saves) = mpsc::channel();
-    let watcher = Watcher::start(move |saved| drop(tell.send(saved))).unwrap();
+    let watcher = Watcher::start(by, move |saved| drop(tell.send(saved))).unwrap();
     Bench { folder, watcher, saves }
 }
 
@@ -288,6 +292,34 @@ fn a_save_does_not_wait_for_a_log_file_that_is_written_all_the_time() {
 }
 
 #[test]
+fn each_way_to_save_is_seen_by_looking_too() {
+    let bench = bench_by(By::Polling, &["src/main.rs", "src/other.rs", "src/deep/a.rs"]);
+    let file = bench.path("src/main.rs");
+    // Sooner after each other than the clocks of some file systems tick, and of one length.
+    for n in 0..4 {
+        fs::write(&file, format!("new {n}")).unwrap();
+        bench.is_saved(&["src/main.rs"]);
+    }
+    replace(&file, "by rename");
+    bench.is_saved(&["src/main.rs"]);
+    fs::write(bench.path("src/other.rs"), "new").unwrap();
+    bench.is_saved(&["src/other.rs"]);
+
+    fs::remove_file(&file).unwrap();
+    assert_eq!(bench.is_saved(&["src/main.rs"]).gone, [file.clone()]);
+    fs::write(&file, "back").unwrap();
+    assert!(bench.is_saved(&["src/main.rs"]).gone.is_empty());
+    fs::remove_dir_all(bench.path("src/deep")).unwrap();
+    bench.is_saved(&["src/deep/a.rs"]);
+    fs::create_dir(bench.path("src/deep")).unwrap();
+    fs::write(bench.path("src/deep/a.rs"), "back").unwrap();
+    bench.is_saved(&["src/deep/a.rs"]);
+
+    fs::write(bench.path("src/new.rs"), "new").unwrap();
+    while bench.saved().strangers != [bench.path("src/new.rs")] {}
+}
+
+#[test]
 fn a_file_that_becomes_an_input_is_watched_and_one_that_is_none_any_more_is_not() {
     let bench = bench(&["src/main.rs", "lib/old.rs"]);
     fs::create_dir(bench.path("data")).unwrap();
@@ -301,7 +333,7 @@ fn a_file_that_becomes_an_input_is_watched_and_one_that_is_none_any_more_is_not(
 
 #[test]
 fn a_file_saved_while_the_first_build_read_it_is_told() {
-    let bench = start(tempfile::tempdir().unwrap());
+    let bench = start(By::Events);
     fs::create_dir_all(bench.path("target")).unwrap();
     let before = SystemTime::now() - Duration::from_secs(1);
     for file in ["main.rs", "end.rs", "target/made.rs"] {

@@ -173,11 +173,9 @@ impl CargoSelection {
         args
     }
 
-    /// The flags for `cargo metadata`, all but `--format-version`.
+    /// The flags for `cargo metadata`, all but `--format-version` and the platform.
     pub fn metadata_args(&self) -> Vec<String> {
-        let mut args = self.common_args();
-        push(&mut args, "--filter-platform", self.target.as_deref());
-        args
+        self.common_args()
     }
 
     /// The flags that every command of cargo takes.

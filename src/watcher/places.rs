@@ -7,7 +7,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use notify_debouncer_full::notify::{self, RecommendedWatcher, RecursiveMode, Watcher as _};
+use notify_debouncer_full::notify::{self, RecursiveMode, Watcher};
 
 use crate::error::Failure;
 
@@ -16,7 +16,7 @@ const MAX_VISITED: usize = 256;
 
 /// Watched folders and the inputs in them.
 pub(super) struct Places {
-    notify: RecommendedWatcher,
+    notify: Box<dyn Watcher + Send>,
     watched: HashSet<PathBuf>,
     visited: HashSet<PathBuf>,
     inputs: BTreeSet<PathBuf>,
@@ -26,7 +26,7 @@ pub(super) struct Places {
 
 impl Places {
     /// Nothing is watched yet.
-    pub fn new(notify: RecommendedWatcher) -> Self {
+    pub fn new(notify: Box<dyn Watcher + Send>) -> Self {
         Places {
             notify,
             watched: HashSet::new(),
@@ -201,7 +201,8 @@ fn failure(folder: &Path, error: &notify::Error) -> Failure {
     let failure = Failure::environment(format!("cannot watch {}: {error}", folder.display()));
     match error.kind {
         notify::ErrorKind::MaxFilesWatch => failure.hint(
-            "raise the system's limit, such as with `sudo sysctl fs.inotify.max_user_watches=524288`",
+            "raise the system's limit, such as with `sudo sysctl fs.inotify.max_user_watches=524288`, \
+             or use `watch --poll`",
         ),
         _ => failure,
     }

@@ -16,7 +16,7 @@ use crate::pipeline::relink::Guests;
 use crate::report::{Event, Reporter};
 use crate::session::Session;
 use crate::watcher::inputs::{Inputs, surroundings};
-use crate::watcher::{Watched, Watcher};
+use crate::watcher::{By, Watched, Watcher};
 
 /// A fat build and what hangs on it.
 pub(super) struct Build {
@@ -50,7 +50,9 @@ impl Build {
         let code = fat.units.iter().flat_map(|unit| unit.inputs.iter().cloned());
         let known = Inputs::new(code, surroundings(&fat, &session.metadata, &cwd));
         let inbox = desk.inbox.clone();
-        let watcher = Watcher::start(move |saved| drop(inbox.send(Input::Saved(number, saved))))?;
+        let by = if desk.args.poll { By::Polling } else { By::Events };
+        let watcher =
+            Watcher::start(by, move |saved| drop(inbox.send(Input::Saved(number, saved))))?;
         watcher.watch(watched(&known, &session, begun))?;
         let start = start(&fat, &session, desk, &cwd);
         let program = if desk.args.run {

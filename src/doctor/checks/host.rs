@@ -20,7 +20,7 @@ pub fn inotify_watches(facts: &Facts) -> Check {
     if need < free {
         return Check::ok(NAME, told);
     }
-    let fix = "sudo sysctl fs.inotify.max_user_watches=524288";
+    let fix = "sudo sysctl fs.inotify.max_user_watches=524288, or use `watch --poll`";
     Check::fail(NAME, told, fix)
 }
 
@@ -31,7 +31,10 @@ pub fn inotify_instances(facts: &Facts) -> Check {
     let told = format!("{} of {} in use", inotify.used_instances, inotify.max_instances);
     match inotify.used_instances < inotify.max_instances {
         true => Check::ok(NAME, told),
-        false => Check::fail(NAME, told, "sudo sysctl fs.inotify.max_user_instances=512"),
+        false => {
+            let fix = "sudo sysctl fs.inotify.max_user_instances=512, or use `watch --poll`";
+            Check::fail(NAME, told, fix)
+        }
     }
 }
 
@@ -42,11 +45,12 @@ pub fn file_system(facts: &Facts) -> Check {
         Some(FileSystem::Shared(kind)) => Check::warn(
             NAME,
             format!("the sources are on {kind}: a save from its other side is not told to `watch`"),
-            "edit on this machine, or keep the sources on one of its own disks (on WSL: not below /mnt)",
+            "cargo hotpatch watch --poll, or keep the sources on a disk of this machine (on WSL: not below /mnt)",
         ),
-        Some(FileSystem::Overlay) => {
-            Check::ok(NAME, "an overlay; saves from outside of the container are not seen")
-        }
+        Some(FileSystem::Overlay) => Check::ok(
+            NAME,
+            "an overlay; only `watch --poll` sees saves from outside of the container",
+        ),
         Some(FileSystem::Local) => Check::ok(NAME, "local"),
         None => Check::ok(NAME, "not known"),
     }
