@@ -71,6 +71,8 @@ pub mod cargo {
     pub const PREFIX: &str = "CARGO_";
     /// The compiler.
     pub const RUSTC: &str = "RUSTC";
+    /// Makes the compiler and cargo take what only nightly ones have.
+    pub const BOOTSTRAP: &str = "RUSTC_BOOTSTRAP";
     /// Flags for the compiler, with spaces between them.
     pub const RUSTFLAGS: &str = "RUSTFLAGS";
     /// Flags for the compiler, with the character 0x1f between them.

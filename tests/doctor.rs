@@ -2,10 +2,16 @@
 
 mod support;
 
+#[path = "doctor/building.rs"]
+mod building;
+#[path = "doctor/cross.rs"]
+mod cross;
 #[path = "doctor/machine.rs"]
 mod machine;
 #[path = "doctor/package.rs"]
 mod package;
+#[path = "doctor/snapshots.rs"]
+mod snapshots;
 
 use std::fs;
 use std::os::fd::AsRawFd;
@@ -13,62 +19,6 @@ use std::time::{Duration, SystemTime};
 
 use package::{Package, TARGET, script};
 use support::{Fixture, command, run};
-
-/// What `doctor` prints for a package without anything wrong, as far as it is the same on every
-/// machine.
-const HEALTHY: &str = "\
-ok    cargo              …
-ok    rustc              …
-ok    target             x86_64-unknown-linux-gnu
-ok    target-std         …
-ok    rustc-wrapper      none
-ok    linker             cc (rustc's own choice)
-ok    linker-flavor      called as a compiler driver
-ok    relocation-model   position-independent code
-ok    c-library          shared with the patches
-ok    prefer-dynamic     std is in the program
-ok    symbols            kept by the linker
-ok    identical-code     each function has its own address
-ok    trial-patch        compiled, linked by cc, loaded and called
-ok    program            `p` of package `p`, profile dev
-ok    runtime            hotpatch-runtime 0.1.0
-ok    runtime-call       in src/main.rs:2
-ok    runtime-profile    in the program (profile dev)
-ok    strip              the symbols stay
-ok    lto                off
-ok    opt-level          0
-ok    codegen-units      many, so that a patch compiles little
-ok    debug              full
-ok    split-debuginfo    off
-ok    panic              unwind
-ok    symbol-mangling    rustc's default
-ok    code-generation    nothing unusual
-ok    fat-build          none yet; `watch` makes one
-ok    other-watch        none
-ok    clock              no file is from the future
-ok    inotify-watches    …
-ok    inotify-instances  …
-ok    file-system        …
-ok    target-dir         writable
-ok    disk-space         …
-ok    code-pages         …
-ok    loopback           a program can connect to 127.0.0.1
-";
-
-/// The lines that a change of the package changes.
-fn changed(healthy: &str, now: &str) -> String {
-    let lines = now.lines().filter(|line| !healthy.lines().any(|l| l == *line));
-    lines.map(|line| format!("{line}\n")).collect()
-}
-
-#[test]
-fn nothing_is_wrong_with_a_healthy_package() {
-    let package = Package::new();
-    package.lock();
-    let output = package.doctor(&[]);
-    assert_eq!(output.told(), HEALTHY);
-    output.expect_code(0);
-}
 
 #[test]
 fn nothing_is_written() {
@@ -80,67 +30,6 @@ fn nothing_is_written() {
     assert_ne!(before, locked);
     package.doctor(&[]).expect_code(0);
     assert_eq!(package.files(), locked);
-}
-
-#[test]
-fn without_a_lock_file_the_manifests_tell_as_much() {
-    let package = Package::new();
-    let wanted = "ok    runtime            hotpatch-runtime is a dependency\n";
-    assert_eq!(changed(HEALTHY, &package.doctor(&[]).told()), wanted);
-}
-
-#[test]
-fn a_missing_linker() {
-    let package = Package::new();
-    package.lock();
-    package.config("[target.x86_64-unknown-linux-gnu]\nlinker = \"no-such-cc\"\n");
-    let output = package.doctor(&[]);
-    let wanted = "\
-fail  linker             `no-such-cc` (from <package>/.cargo/config.toml) is not found
-                         fix: install `no-such-cc`, or change the linker in <package>/.cargo/config.toml
-ok    trial-patch        not tried, for what is said above
-";
-    assert_eq!(changed(HEALTHY, &output.told()), wanted);
-    output.expect_code(4);
-}
-
-#[test]
-fn a_stripped_release_profile() {
-    let package = Package::new();
-    package.lock();
-    package.manifest("[profile.release]\nstrip = true\n");
-    let output = package.doctor(&["--release"]);
-    let wanted = "\
-ok    program            `p` of package `p`, profile release
-warn  runtime-profile    without debug assertions (cargo's default for release builds) the runtime is an empty function
-                         fix: features = [\"release\"] for hotpatch-runtime in Cargo.toml, or build with the profile dev
-warn  strip              `strip = true` ([profile.release] of Cargo.toml): patches need the symbols, so the fat build leaves this out
-                         fix: set `strip = \"none\"` in [profile.release] of Cargo.toml
-warn  opt-level          `opt-level = 3` (cargo's default for release builds): functions that were inlined or folded change only with their callers, or are refused
-                         fix: set `opt-level = 1` in [profile.release] of Cargo.toml
-warn  debug              `debug = false` (cargo's default for release builds): without full debug information a changed layout of a type is not noticed
-                         fix: set `debug = \"full\"` in [profile.release] of Cargo.toml
-";
-    assert_eq!(changed(HEALTHY, &output.told()), wanted);
-    output.expect_code(0);
-}
-
-#[test]
-fn json_has_the_same_checks() {
-    let package = Package::new();
-    package.manifest("[profile.dev]\nlto = \"thin\"\n");
-    let output = package.doctor(&["--json"]).expect_code(4);
-    let json: serde_json::Value = serde_json::from_str(&output.stdout).expect("one object");
-    let checks = json["checks"].as_array().expect("a list");
-    assert_eq!(checks.len(), HEALTHY.lines().count());
-    for (check, line) in checks.iter().zip(HEALTHY.lines()) {
-        let name = line.split_whitespace().nth(1);
-        assert_eq!(check["name"].as_str(), name);
-        let failed = name == Some("lto");
-        assert_eq!(check["status"], if failed { "fail" } else { "ok" }, "{check}");
-        assert!(check["detail"].as_str().is_some_and(|text| !text.is_empty()), "{check}");
-        assert_eq!(check["fix"].is_string(), failed, "{check}");
-    }
 }
 
 #[test]
@@ -335,10 +224,23 @@ fn an_earlier_fat_build() {
     doctor().expect_check("ok", "fat-build", "1 source file is newer");
     fixture.touch("Cargo.toml");
     doctor().expect_check("warn", "fat-build", "Cargo.toml` is newer than the program");
+    stripped(&fixture);
     let programs = fixture.store().join("programs");
     let record = fs::read_dir(&programs).expect("records").flatten().next().expect("a record");
     fs::write(record.path(), "{\"version\":").expect("a record");
     doctor().expect_check("warn", "fat-build", "cut short").expect_text("cargo hotpatch fat");
+}
+
+/// Stripping leaves the build id as it is.
+fn stripped(fixture: &Fixture) {
+    let program = fixture.path("target/debug/growing");
+    let symbols = fs::read(&program).expect("a program");
+    run(support::plain_command("strip", &[program.to_str().expect("a path")])).expect_code(0);
+    let report = package::Report::of(run(command(fixture.root(), &["doctor"])), fixture.root());
+    report.expect_check("warn", "fat-build", "its symbol table was stripped").expect_code(0);
+    let patch = run(command(fixture.root(), &["patch"])).expect_code(4);
+    patch.expect_text("its symbol table was stripped").expect_text("hint: remove `-s` and `strip`");
+    fs::write(&program, symbols).expect("the program as it was");
 }
 
 #[test]

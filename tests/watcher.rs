@@ -306,7 +306,7 @@ fn each_way_to_save_is_seen_by_looking_too() {
     bench.is_saved(&["src/other.rs"]);
 
     fs::remove_file(&file).unwrap();
-    assert_eq!(bench.is_saved(&["src/main.rs"]).gone, [file.clone()]);
+    assert_eq!(bench.is_saved(&["src/main.rs"]).gone, std::slice::from_ref(&file));
     fs::write(&file, "back").unwrap();
     assert!(bench.is_saved(&["src/main.rs"]).gone.is_empty());
     fs::remove_dir_all(bench.path("src/deep")).unwrap();

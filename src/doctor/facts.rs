@@ -91,6 +91,10 @@ pub struct Settings {
     pub wrappers: Vec<Wrapper>,
     /// Whether the standard library is built from its source.
     pub build_std: bool,
+    /// What is asked for that only a nightly compiler or cargo has, with its place.
+    pub unstable: Vec<Setting>,
+    /// Whether the compiler is told to take itself for a nightly one.
+    pub bootstrap: bool,
 }
 
 /// The linker that rustc will call.
@@ -113,6 +117,8 @@ pub struct Linker {
 pub struct Runner {
     /// Its name or path.
     pub program: String,
+    /// The whole command, to be followed by a program's file.
+    pub command: Vec<OsString>,
     /// Where it was set.
     pub origin: Origin,
     /// Whether it is there.
@@ -145,6 +151,8 @@ pub struct Project {
     pub runtime: Runtime,
     /// The earlier fat build; none where there was none.
     pub captured: Option<Result<Captured, Failure>>,
+    /// The packages that the program uses as shared libraries of their own.
+    pub shared_libraries: Vec<String>,
     /// The folder of the workspace.
     pub root: PathBuf,
     /// Where cargo's output goes.
@@ -212,6 +220,8 @@ pub struct Captured {
     pub build_id: String,
     /// The compiler.
     pub rustc: String,
+    /// Why the runtime could not be linked into it.
+    pub without_runtime: Option<String>,
     /// The source files that were written after it.
     pub newer_sources: Vec<PathBuf>,
     /// The manifests and configuration files that were written after it.
@@ -224,8 +234,21 @@ pub struct Captured {
 pub struct Trial {
     /// The linker that worked.
     pub linker: String,
+    /// What started the program that loaded the patch.
+    pub started: Started,
     /// What failed.
     pub failed: Option<(Step, String)>,
+}
+
+/// What starts programs for the target in a trial.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Started {
+    /// Nothing but the system.
+    Here,
+    /// A runner of this name.
+    By(String),
+    /// Nothing can.
+    Nowhere,
 }
 
 /// A step of the trial.

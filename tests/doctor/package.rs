@@ -12,18 +12,6 @@ use super::support::{Output, command, plain_command, run};
 /// The target of these tests.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Checks whose details depend on the machine.
-const OF_THE_MACHINE: [&str; 8] = [
-    "cargo",
-    "rustc",
-    "target-std",
-    "inotify-watches",
-    "inotify-instances",
-    "file-system",
-    "disk-space",
-    "code-pages",
-];
-
 /// Writes a shell script that can be run.
 pub fn script(file: &Path, text: &str) {
     fs::write(file, format!("#!/bin/sh\n{text}\n")).expect("a script");
@@ -136,22 +124,6 @@ impl Report {
     pub fn of(output: Output, folder: &Path) -> Report {
         let stdout = output.stdout.replace(&folder.display().to_string(), "<package>");
         Report { output, stdout }
-    }
-
-    /// The lines, without what depends on the machine.
-    pub fn told(&self) -> String {
-        let lines = self.stdout.lines().map(|line| {
-            let name = line.split_whitespace().nth(1).unwrap_or_default();
-            match line.find(name).filter(|_| OF_THE_MACHINE.contains(&name)) {
-                Some(at) if line.starts_with("ok") => {
-                    let rest = &line[at + name.len()..];
-                    let detail = rest.len() - rest.trim_start().len();
-                    format!("{}…\n", &line[..at + name.len() + detail])
-                }
-                _ => format!("{line}\n"),
-            }
-        });
-        lines.collect()
     }
 
     /// Fails the test unless a check has this status and this in its detail.

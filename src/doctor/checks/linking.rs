@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Facts, rustc};
 use crate::doctor::Check;
-use crate::doctor::facts::{Linker, Step};
+use crate::doctor::facts::{Linker, Started, Step};
 use crate::pipeline::capture::args::Call;
 use crate::target::support;
 
@@ -15,6 +15,9 @@ pub fn linker(facts: &Facts) -> Check {
         Some(origin) => format!("from {origin}"),
         None => "rustc's own choice".to_string(),
     };
+    if matches!(facts.android, Some(Err(_))) {
+        return Check::ok("linker", "comes with the kit (see `ndk`)");
+    }
     let target = facts.target.as_deref();
     if let Some(target) = target.filter(|t| linker.origin.is_none() && !support::runs_here(t)) {
         return Check::fail(
@@ -219,7 +222,16 @@ pub fn trial_patch(facts: &Facts) -> Check {
         return Check::ok(NAME, "not tried, for what is said above");
     };
     let Some((step, words)) = &trial.failed else {
-        let detail = format!("compiled, linked by {}, loaded and called", trial.linker);
+        let linked = format!("compiled, linked by {}", trial.linker);
+        let detail = match &trial.started {
+            Started::Here => format!("{linked}, loaded and called"),
+            Started::By(runner) => {
+                format!("{linked}, loaded and called in a program run by {runner}")
+            }
+            Started::Nowhere => {
+                format!("{linked}; not loaded, since nothing here runs the target's programs")
+            }
+        };
         return Check::ok(NAME, detail);
     };
     let what = match step {

@@ -21,6 +21,7 @@ const TOOLCHAIN: &[CheckFn] = &[toolchain::cargo, toolchain::rustc, toolchain::t
 /// About compiling and linking, where the compiler is known.
 const BUILDING: &[CheckFn] = &[
     toolchain::target_std,
+    toolchain::unstable,
     toolchain::wrappers,
     linking::linker,
     linking::linker_flavor,
@@ -38,9 +39,11 @@ const PROJECT: &[CheckFn] = &[
     project::runtime,
     project::runtime_call,
     project::runtime_profile,
+    project::crate_types,
     profile::strip,
     profile::lto,
     profile::opt_level,
+    profile::overflow_checks,
     profile::codegen_units,
     profile::debug,
     profile::split_debuginfo,

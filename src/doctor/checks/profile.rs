@@ -2,7 +2,7 @@
 
 use super::{Facts, patched, program};
 use crate::doctor::Check;
-use crate::doctor::facts::{CARGOS_DEFAULT, Setting};
+use crate::doctor::facts::{CARGOS_DEFAULT, PackageProfile, Setting};
 
 /// The packages whose setting `is_bad`, told as `opt-level = 3 for a, b (from there)`.
 fn offenders(facts: &Facts, key: &str, is_bad: impl Fn(&str) -> bool) -> Option<(String, String)> {
@@ -97,6 +97,31 @@ pub fn opt_level(facts: &Facts) -> Check {
         ),
         None => Check::ok("opt-level", common(facts, "opt-level", "0")),
     }
+}
+
+/// An instance of a generic function that several packages use is compiled in one of them.
+pub fn overflow_checks(facts: &Facts) -> Check {
+    const NAME: &str = "overflow-checks";
+    let checked = |p: &&PackageProfile| p.settings.get(NAME).is_none_or(|s| !is_off(&s.value));
+    let (with, without): (Vec<_>, Vec<_>) = patched(facts).partition(checked);
+    let names = |packages: &[&PackageProfile]| {
+        packages.iter().map(|p| p.package.as_str()).collect::<Vec<_>>().join(", ")
+    };
+    if with.is_empty() || without.is_empty() {
+        return Check::ok(NAME, if with.is_empty() { "off" } else { "on" });
+    }
+    let origin = patched(facts).find_map(|p| p.settings.get(NAME)).map(|s| s.origin.clone());
+    let origin = origin.unwrap_or_default();
+    Check::warn(
+        NAME,
+        format!(
+            "on for {}, off for {} ({origin}): a patch may bring a generic function of one to the \
+             other with the other's checks",
+            names(&with),
+            names(&without)
+        ),
+        format!("{}, or the same for all", change(facts, "overflow-checks = true", &origin)),
+    )
 }
 
 /// With one unit, each save compiles the whole crate.

@@ -115,6 +115,23 @@ pub fn runtime_profile(facts: &Facts) -> Check {
     }
 }
 
+/// Whether all of the program's own code is in its own file.
+pub fn crate_types(facts: &Facts) -> Check {
+    const NAME: &str = "crate-types";
+    match known(facts).map(|p| p.shared_libraries.as_slice()) {
+        None | Some([]) => Check::ok(NAME, "all packages are in the program's own file"),
+        Some(names) => Check::warn(
+            NAME,
+            format!(
+                "{} comes as a shared library of its own (`crate-type = [\"dylib\"]`): patches \
+                 change what is in the program's own file",
+                names.join(", ")
+            ),
+            "crate-type = [\"rlib\", \"dylib\"] in [lib] of its Cargo.toml",
+        ),
+    }
+}
+
 /// Whether the earlier fat build can still be patched.
 pub fn fat_build(facts: &Facts) -> Check {
     const NAME: &str = "fat-build";
@@ -126,6 +143,10 @@ pub fn fat_build(facts: &Facts) -> Check {
         }
         Some(Ok(captured)) => captured,
     };
+    if let Some(why) = &captured.without_runtime {
+        let detail = format!("the program is linked without the runtime: {why}");
+        return Check::warn(NAME, detail, AGAIN);
+    }
     if let Some(file) = captured.newer_settings.first() {
         let detail = format!("`{}` is newer than the program", file.display());
         return Check::warn(NAME, detail, AGAIN);

@@ -409,7 +409,12 @@ fn what_another_target_needs_is_judged() {
         (
             |f| {
                 let origin = Origin::CommandLine;
-                f.settings.runner = Some(Runner { program: "q".into(), origin, found: false });
+                f.settings.runner = Some(Runner {
+                    program: "q".into(),
+                    command: vec!["q".into()],
+                    origin,
+                    found: false,
+                });
             },
             "fail runner",
             "install `q`",

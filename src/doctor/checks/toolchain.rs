@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Facts, rustc as known};
 use crate::doctor::Check;
-use crate::doctor::facts::{Rustc, Wrapper};
+use crate::doctor::facts::{Rustc, Setting, Wrapper};
 use crate::target::support;
 
 /// The first release that has all that the runtime needs (the edition 2024).
@@ -102,6 +102,37 @@ fn add_target(rustc: &Rustc, target: &str) -> String {
             format!("rustup target add --toolchain {} {target}", toolchain.to_string_lossy())
         }
         _ => format!("install the standard library for {target} where this rustc came from"),
+    }
+}
+
+/// Whether something is asked for that only a nightly compiler has.
+pub fn unstable(facts: &Facts) -> Check {
+    const NAME: &str = "unstable";
+    let settings = &facts.settings;
+    let Some(release) = known(facts).map(|r| r.release.as_str()) else {
+        return Check::ok(NAME, "not asked");
+    };
+    let is_nightly = release.contains('-') || settings.bootstrap;
+    let is_flag = |s: &&Setting| s.value.starts_with("-Z");
+    let told = |s: &Setting| format!("`{}` ({})", s.value, s.origin);
+    if let Some(flag) = settings.unstable.iter().find(is_flag).filter(|_| !is_nightly) {
+        let detail = format!("{}: rustc {release} refuses it, only a nightly has it", told(flag));
+        let fix = format!("remove it from {}, or use `cargo +nightly hotpatch`", flag.origin);
+        return Check::fail(NAME, detail, fix);
+    }
+    // What builds std is looked at above; without a nightly, cargo passes the others over.
+    let is_other = |s: &&Setting| is_nightly && !s.value.starts_with("build-std");
+    let others: Vec<_> = settings.unstable.iter().filter(is_other).collect();
+    match others.first() {
+        Some(first) => Check::warn(
+            NAME,
+            format!(
+                "{}: patching such programs was never tried",
+                others.iter().map(|s| told(s)).collect::<Vec<_>>().join(", ")
+            ),
+            format!("remove it from {}", first.origin),
+        ),
+        None => Check::ok(NAME, "nothing that only a nightly compiler has"),
     }
 }
 

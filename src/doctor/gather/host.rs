@@ -29,7 +29,7 @@ pub fn look(project: Option<&Project>) -> Host {
 }
 
 /// Whether the system hands programs for other processors to an emulator.
-fn runs_others() -> bool {
+pub fn runs_others() -> bool {
     let handlers = std::fs::read_dir("/proc/sys/fs/binfmt_misc").into_iter().flatten().flatten();
     let mut emulators = handlers.filter(|h| h.file_name().to_string_lossy().starts_with("qemu-"));
     emulators.any(|h| std::fs::read_to_string(h.path()).is_ok_and(|t| t.starts_with("enabled")))

@@ -37,11 +37,12 @@ pub fn gather(selection: &CargoSelection) -> Facts {
     let kit = session.as_ref().ok().and_then(|session| session.android.clone());
     let project = session.and_then(|session| project::look(&session, &config, &settings));
     let rustc = toolchain.rustc.as_ref().ok();
-    let can_try = rustc.filter(|r| r.has_std || settings.build_std).is_some()
+    let can_try = rustc.filter(|r| r.has_std || settings.build_std && target == host).is_some()
         && target.as_deref().is_some_and(support::is_supported)
-        && target == host
         && settings.linker.found.is_some();
-    let trial = rustc.filter(|_| can_try).map(|rustc| trial::run(rustc, &settings));
+    let foreign = target.clone().filter(|_| target != host);
+    let can_try = can_try && (foreign.is_none() || settings.linker.origin.is_some());
+    let trial = rustc.filter(|_| can_try).map(|rustc| trial::run(rustc, &settings, foreign));
     Facts {
         host: host::look(project.as_ref().ok()),
         target,

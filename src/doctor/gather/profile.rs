@@ -8,20 +8,21 @@ use crate::doctor::facts::{CARGOS_DEFAULT, PackageProfile, Profile, Setting, Set
 use crate::pipeline::capture::args::Call;
 
 /// The settings that are looked for.
-const KEYS: [&str; 9] = [
+const KEYS: [&str; 10] = [
     "codegen-backend",
     "codegen-units",
     "debug",
     "debug-assertions",
     "lto",
     "opt-level",
+    "overflow-checks",
     "panic",
     "split-debuginfo",
     "strip",
 ];
 
 /// Settings that have another name, or no name, in a profile: `-C` and `-Z` options.
-const FLAGS: [(&str, &str); 12] = [
+const FLAGS: [(&str, &str); 13] = [
     ("codegen-backend", "codegen-backend"),
     ("codegen-units", "codegen-units"),
     ("debuginfo", "debug"),
@@ -29,6 +30,7 @@ const FLAGS: [(&str, &str); 12] = [
     ("lto", "lto"),
     ("linker-plugin-lto", "linker-plugin-lto"),
     ("opt-level", "opt-level"),
+    ("overflow-checks", "overflow-checks"),
     ("panic", "panic"),
     ("split-debuginfo", "split-debuginfo"),
     ("strip", "strip"),
@@ -174,7 +176,7 @@ fn default(chain: &[String], key: &str) -> Option<Setting> {
     }
     let value = match key {
         "opt-level" => "3",
-        "debug" | "debug-assertions" => "false",
+        "debug" | "debug-assertions" | "overflow-checks" => "false",
         _ => return None,
     };
     Some(Setting::new(value, CARGOS_DEFAULT))

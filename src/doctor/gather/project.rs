@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use cargo_metadata::{Metadata, Package};
+use cargo_metadata::{CrateType, Metadata, Package};
 
 use super::profile::{self, Written};
 use super::runtime::{self, code_files};
@@ -47,6 +47,7 @@ pub fn look(session: &Session, config: &Config, settings: &Settings) -> Result<P
         target_dir: target_dir(&session.store),
         other_watch: watching(&session.store),
         from_the_future: from_the_future(&inputs, &session.store),
+        shared_libraries: shared_libraries(&packages, &choice),
         package: choice.package,
         program: choice.target,
     })
@@ -126,6 +127,16 @@ fn source_folders(packages: &[&Package], choice: &Choice) -> BTreeSet<PathBuf> {
     folders
 }
 
+/// Those that cannot be had in another form: rustc prefers to link a program statically.
+fn shared_libraries(packages: &[&Package], choice: &Choice) -> Vec<String> {
+    let others = packages.iter().filter(|p| is_local(p) && p.id != choice.package_id);
+    let shared = others.filter(|p| {
+        let mut libraries = p.targets.iter().filter(|t| t.is_dylib());
+        libraries.any(|t| t.crate_types.iter().all(|kind| *kind == CrateType::DyLib))
+    });
+    shared.map(|p| p.name.to_string()).collect()
+}
+
 fn runtime_of(
     metadata: &Metadata,
     packages: &[&Package],
@@ -187,6 +198,7 @@ fn captured(session: &Session, choice: &Choice) -> Option<Result<(FatBuild, Capt
         program: fat.program.clone(),
         build_id: fat.build_id.clone(),
         rustc: fat.rustc_version.lines().next().unwrap_or_default().to_string(),
+        without_runtime: fat.without_runtime().map(String::from),
         newer_sources: newer(inputs.filter(|file| !file.starts_with(&own)).collect()),
         newer_settings: newer(settings.collect()),
     };

@@ -9,7 +9,7 @@ use cargo_metadata::cargo_platform::Cfg;
 use super::toolchain::output;
 use crate::cargo_config::{Config, Value};
 use crate::doctor::checks::is_sccache;
-use crate::doctor::facts::{Linker, Runner, Rustc, Settings, Wrapper};
+use crate::doctor::facts::{Linker, Runner, Rustc, Setting, Settings, Wrapper};
 use crate::env::cargo as names;
 use crate::pipeline::capture::args::Call;
 use crate::pipeline::capture::user_wrappers;
@@ -24,6 +24,8 @@ pub fn read(config: &Config, target: &str, cfg: &[Cfg]) -> Settings {
         linker: linker(config, &tables, &rustflags, &rustflags_origin),
         wrappers: wrappers.into_iter().flatten().filter_map(wrapper).collect(),
         build_std: config.get(&["unstable", "build-std"]).is_some(),
+        unstable: unstable(config, &rustflags, &rustflags_origin),
+        bootstrap: std::env::var_os(names::BOOTSTRAP).is_some(),
         rustflags,
         rustflags_origin,
     }
@@ -78,9 +80,23 @@ fn linker(
 
 fn runner(config: &Config, tables: &[String]) -> Option<Runner> {
     let value = tables.iter().find_map(|table| config.get(&["target", table, "runner"]))?;
-    let program = value.command()?.into_iter().next()?;
-    let found = find(&program).is_some();
-    Some(Runner { program: program.to_string_lossy().into_owned(), origin: value.origin, found })
+    let command = value.command()?;
+    let program = command.first()?;
+    let (found, name) = (find(program).is_some(), program.to_string_lossy().into_owned());
+    Some(Runner { program: name, command, origin: value.origin, found })
+}
+
+/// Flags for rustc, and switches of cargo.
+fn unstable(config: &Config, rustflags: &[String], rustflags_origin: &str) -> Vec<Setting> {
+    let call = Call::new(rustflags);
+    let flags = call.pieces().iter().filter(|piece| piece.name == "-Z");
+    let flags = flags.filter_map(|piece| piece.value.map(|value| format!("-Z {value}")));
+    let flags = flags.map(|flag| Setting::new(flag, rustflags_origin));
+    let keys = config.keys(&["unstable"]).into_iter().filter_map(|key| {
+        let value = config.get(&["unstable", &key])?;
+        Some(Setting::new(key, format!("[unstable] of {}", value.origin)))
+    });
+    flags.chain(keys).collect()
 }
 
 fn wrapper(value: Value) -> Option<Wrapper> {

@@ -1,5 +1,6 @@
 //! The trial patch: a program is compiled and linked with the user's flags, and a patch with its
-//! linker, as `patch` does it. Then the patch is loaded and called.
+//! linker, as `patch` does it. Then the patch is loaded and called: by a copy of this process, or,
+//! where it is for another machine, by that program, as far as something here runs it.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +10,7 @@ use libloading::{Library, Symbol};
 
 use super::child::{self, End};
 use super::host;
-use crate::doctor::facts::{Rustc, Settings, Step, Trial};
+use crate::doctor::facts::{Rustc, Settings, Started, Step, Trial};
 use crate::pipeline::capture::{LinkCapture, Unit, link_args};
 use crate::pipeline::relink::Linker;
 
@@ -26,11 +27,45 @@ pub extern \"C\" fn hotpatch_trial() -> i32 {
 }
 ";
 
+/// Loads the patch that it is told, and ends with a code of [`load_in_program`].
+const LOADER: &str = "use std::ffi::{CStr, CString, c_char, c_int, c_void};
+unsafe extern \"C\" {
+    fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
+    fn dlsym(library: *mut c_void, name: *const c_char) -> *mut c_void;
+    fn dlerror() -> *mut c_char;
+}
+fn main() {
+    let file = CString::new(std::env::args().nth(1).unwrap()).unwrap();
+    let function = unsafe {
+        let library = dlopen(file.as_ptr(), 2);
+        let found = match library.is_null() {
+            false => dlsym(library, c\"hotpatch_trial\".as_ptr()),
+            true => library,
+        };
+        if found.is_null() {
+            eprintln!(\"{}\", CStr::from_ptr(dlerror()).to_string_lossy());
+            std::process::exit(3);
+        }
+        std::mem::transmute::<*mut c_void, extern \"C\" fn() -> i32>(found)
+    };
+    let right = u32::try_from(function()) == Ok(std::os::unix::process::parent_id());
+    std::process::exit(if right { 0 } else { 4 });
+}
+";
+
 const FUNCTION: &[u8] = b"hotpatch_trial";
 
-/// Tries it; nothing of it stays.
-pub fn run(rustc: &Rustc, settings: &Settings) -> Trial {
-    let mut trial = Trial { linker: settings.linker.program.clone(), failed: None };
+/// Tries it, for the target that is not the host's where there is one; nothing of it stays.
+pub fn run(rustc: &Rustc, settings: &Settings, foreign: Option<String>) -> Trial {
+    let runner = settings.runner.as_ref().filter(|runner| runner.found);
+    let started = match (&foreign, runner) {
+        (None, _) => Started::Here,
+        (Some(_), Some(runner)) => Started::By(runner.program.clone()),
+        (Some(_), None) if host::runs_others() => Started::By("the system".into()),
+        (Some(_), None) => Started::Nowhere,
+    };
+    let linker = settings.linker.program.clone();
+    let mut trial = Trial { linker, started, failed: None };
     let folder = match host::folder_to_run_in() {
         Ok(folder) => folder,
         Err(why) => {
@@ -38,7 +73,8 @@ pub fn run(rustc: &Rustc, settings: &Settings) -> Trial {
             return trial;
         }
     };
-    let tried = Try { rustc, settings, folder: folder.path() };
+    let started = trial.started.clone();
+    let tried = Try { rustc, settings, foreign, started, folder: folder.path() };
     trial.failed = tried.all().err();
     trial
 }
@@ -48,6 +84,8 @@ type Done<T> = Result<T, (Step, String)>;
 struct Try<'a> {
     rustc: &'a Rustc,
     settings: &'a Settings,
+    foreign: Option<String>,
+    started: Started,
     folder: &'a Path,
 }
 
@@ -63,7 +101,26 @@ impl Try<'_> {
         let library = self.folder.join("patch.so");
         let linked = Linker::new(&unit, &link).link(&object, &library);
         linked.map_err(|e| (Step::Link, first_words(&format!("{e:#}"))))?;
-        load_and_call(&library)
+        match self.started {
+            Started::Here => load_and_call(&library),
+            Started::By(_) => self.load_in_program(&library),
+            Started::Nowhere => Ok(()),
+        }
+    }
+
+    fn load_in_program(&self, library: &Path) -> Done<()> {
+        let words = self.settings.runner.iter().flat_map(|runner| &runner.command);
+        let mut words = words.cloned().chain([self.folder.join("program").into()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        let output = command.args(words).arg(library).output();
+        let output = output.map_err(|e| (Step::Load, e.to_string()))?;
+        let said = first_words(&String::from_utf8_lossy(&output.stderr));
+        match output.status.code() {
+            Some(0) => Ok(()),
+            Some(4) => Err((Step::Call, "it reached another function".into())),
+            Some(_) => Err((Step::Load, said)),
+            None => Err((Step::Call, format!("its program ended with {}", output.status))),
+        }
     }
 
     /// Compiles and links a program; how it was linked.
@@ -75,7 +132,8 @@ impl Try<'_> {
         if self.settings.linker.origin.is_some() {
             more.extend(["-C", linker.as_str()]);
         }
-        self.compile("program", PROGRAM, &more).map_err(|words| (Step::Program, words))?;
+        let source = if matches!(self.started, Started::By(_)) { LOADER } else { PROGRAM };
+        self.compile("program", source, &more).map_err(|words| (Step::Program, words))?;
         let text = std::fs::read_to_string(&args).unwrap_or_default();
         link_args::parse(&text, self.folder)
             .map_err(|why| (Step::Program, format!("rustc's `--print=link-args`: {why}")))
@@ -86,6 +144,9 @@ impl Try<'_> {
         std::fs::write(&file, source).map_err(|e| format!("{}: {e}", file.display()))?;
         let mut command = Command::new(&self.rustc.program);
         command.arg(file).args(["--edition=2024", "--color=never", "--crate-name", name]);
+        if let Some(target) = &self.foreign {
+            command.args(["--target", target]);
+        }
         command.args(args).arg("--out-dir").arg(self.folder).args(&self.settings.rustflags);
         let output = command.output().map_err(|e| e.to_string())?;
         match output.status.success() {

@@ -84,7 +84,8 @@ fn check_program(fat: &FatBuild) -> Result<(), Failure> {
         return Err(gone(&fat.program));
     }
     if program::build_id(&fat.program)? == fat.build_id {
-        return Ok(());
+        // Stripping leaves the build id as it is.
+        return program::check_symbols(&fat.program);
     }
     Err(Failure::environment(format!(
         "the program file `{}` is newer than its capture",
