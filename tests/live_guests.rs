@@ -6,7 +6,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Mutex, PoisonError};
 
-use support::{Event, Fixture, Second, Started, Watch, values};
+use support::{Event, Fixture, Second, Started, Watch, command, run, values};
 
 const MAIN: &str = "src/main.rs";
 
@@ -163,6 +163,22 @@ fn redirected_once(fixture: &Fixture, args: &[&str]) {
     assert!(watch.events("patch-sent").is_empty(), "the client replaces nothing");
     assert_eq!(warnings(&watch, "another tool's client"), 0);
     watch.stop();
+}
+
+#[test]
+fn one_shot_patches_say_at_once_that_they_are_not_for_such_clients() {
+    let fixture = guest!("devtools");
+    let patch =
+        |args: &[&str]| run(command(fixture.root(), &[&["patch", "--wait", "1"], args].concat()));
+    run(command(fixture.root(), &["fat", "--no-inject"])).expect_code(0);
+    fixture.set(MAIN, "value", "100", "200");
+    let refused = patch(&["--no-inject"]).expect_code(4);
+    refused.expect_text("cannot serve").expect_text("cargo hotpatch watch");
+    run(command(fixture.root(), &["patch", "--no-inject"])).expect_code(0);
+    run(command(fixture.root(), &["fat"])).expect_code(0);
+    fixture.set(MAIN, "value", "200", "300");
+    // Nobody has started the program.
+    patch(&[]).expect_code(5).expect_text("told of patches by");
 }
 
 /// The variables by which the running program finds the server.

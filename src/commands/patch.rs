@@ -22,6 +22,7 @@ use crate::error::{Failure, Kind, failure};
 use crate::pipeline::capture::{self, FatBuild, Unit};
 use crate::pipeline::deliver::{Listener, Notice, Past, Process, Server};
 use crate::pipeline::diff::Patch;
+use crate::pipeline::relink::Guests;
 use crate::report::{Event, Reporter, Style};
 use crate::session::Session;
 
@@ -46,6 +47,7 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<u8> {
     let mut workshop = open()?;
     let mut past = Vec::new();
     if args.wait.is_some() {
+        check_guests(workshop.guests(), &reporter)?;
         // Where that cannot be done, programs that took them are told to start again.
         past = chain.replay(&mut workshop).or_else(|_| {
             chain.clear();
@@ -81,6 +83,29 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<u8> {
     };
     chain.save(pending, sent)?;
     Ok(0)
+}
+
+/// Clients of other tools dial once, when their program starts, and not again when the server is
+/// gone: they would be there for one patch at most.
+fn check_guests(guests: Guests, reporter: &Reporter) -> Result<(), Failure> {
+    match guests {
+        Guests::None => Ok(()),
+        Guests::Told => {
+            let message = "the client of another tool in this program is told of patches by \
+                           `cargo hotpatch watch` only: the runtime redirects functions, and \
+                           what calls them anew is up to the program";
+            reporter.emit(&Event::Warning { message: message.into() });
+            Ok(())
+        }
+        Guests::Served => Err(Failure::environment(
+            "this program loads patches by another tool's client, which `patch --wait` cannot \
+             serve, since it dials only once",
+        )
+        .hint(
+            "use `cargo hotpatch watch`, or `cargo hotpatch fat` without `--no-inject`, or leave \
+             `--wait` out",
+        )),
+    }
 }
 
 /// The inputs that may not be in the program as they are now. A file that was moved into place has
