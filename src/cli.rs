@@ -43,6 +43,8 @@ pub struct WatchArgs {
     pub message_format: MessageFormat,
     /// Whether to start the program (no `--no-run`).
     pub run: bool,
+    /// The program that loads the library, where that is what is patched.
+    pub host: Option<OsString>,
     /// Whether patches may change the layout of types of which the program may hold values.
     pub allow_layout_change: bool,
     /// Where programs find the server.
@@ -160,6 +162,9 @@ struct RawWatch {
     /// Do not start the program; print the environment with which to start it elsewhere
     #[arg(long)]
     no_run: bool,
+    /// Program that loads the library (`--cdylib`); it is started with the ARGS
+    #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["bin", "example", "test", "bench"])]
+    host: Option<OsString>,
     /// Apply changes of a type's layout even though the program may hold values of the old one
     #[arg(long)]
     allow_layout_change: bool,
@@ -225,7 +230,8 @@ fn validate(raw: RawCli) -> Result<Command, Failure> {
             selection: common.selection.validate()?,
             message_format: common.message_format,
         }),
-        RawCommand::Watch(raw) => Command::Watch(WatchArgs {
+        RawCommand::Watch(mut raw) => Command::Watch(WatchArgs {
+            host: with_host(&mut raw),
             selection: raw.common.selection.validate()?,
             message_format: raw.common.message_format,
             run: !raw.no_run,
@@ -250,6 +256,15 @@ fn validate(raw: RawCli) -> Result<Command, Failure> {
             json: json || common.message_format == MessageFormat::Json,
         }),
     })
+}
+
+/// With a host, the library means itself and not its unit tests.
+fn with_host(raw: &mut RawWatch) -> Option<OsString> {
+    let selection = &mut raw.common.selection;
+    if raw.host.is_some() {
+        (selection.cdylib, selection.lib) = (true, false);
+    }
+    raw.host.take()
 }
 
 fn seconds(value: f64) -> Result<Duration, Failure> {

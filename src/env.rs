@@ -19,6 +19,10 @@ pub const OUTSIDE_PACKAGES: &str = "CARGO_HOTPATCH_OUTSIDE_PACKAGES";
 /// on: [`ONLINE`] or [`OFFLINE`].
 pub const INJECT: &str = "CARGO_HOTPATCH_INJECT";
 
+/// Set beside [`INJECT`] where the program is a shared library: the folder of its package. Nothing
+/// else that is linked is given the runtime then.
+pub const INJECT_LIBRARY: &str = "CARGO_HOTPATCH_INJECT_LIBRARY";
+
 /// Cargo may use the network to build the runtime.
 pub const ONLINE: &str = "online";
 
@@ -26,8 +30,14 @@ pub const ONLINE: &str = "online";
 pub const OFFLINE: &str = "offline";
 
 /// All variables that are ours; a captured environment has none of them.
-pub const OWN: &[&str] =
-    &[WRAPPER_DIR, CHAINED_WORKSPACE_WRAPPER, CHAINED_WRAPPER, OUTSIDE_PACKAGES, INJECT];
+pub const OWN: &[&str] = &[
+    WRAPPER_DIR,
+    CHAINED_WORKSPACE_WRAPPER,
+    CHAINED_WRAPPER,
+    OUTSIDE_PACKAGES,
+    INJECT,
+    INJECT_LIBRARY,
+];
 
 /// Variables through which make and cargo share a jobserver, which is gone at replay.
 pub const JOBSERVER: &[&str] = &["CARGO_MAKEFLAGS", "MAKEFLAGS", "MFLAGS"];

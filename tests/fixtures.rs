@@ -17,6 +17,7 @@ const ALL: &[(&str, &[&str])] = &[
     ("frames", &["frames"]),
     ("growing", &["growing"]),
     ("hooks", &["hooks"]),
+    ("hosted", &[]),
     ("hostile", &["allocates", "no_main"]),
     ("kinds", &["kinds"]),
     ("matrix", &["app"]),

@@ -5,6 +5,7 @@ mod builder;
 mod environment;
 mod fall;
 mod guests;
+pub(super) mod host;
 mod key;
 mod live;
 pub(super) mod program;
@@ -49,10 +50,11 @@ enum Input {
 pub fn run(args: &WatchArgs) -> anyhow::Result<u8> {
     let style = Style::new(args.message_format, &args.selection, args.log.clone());
     let reporter = Arc::new(Reporter::new(&style)?);
+    let session = Session::open(&args.selection)?;
+    let args = &host::settle(args, &session)?;
     let listener = Listener::bind(&serving::address(args.bind, !args.run))?;
     let cargo_hot = args.clients.contains(&GuestClient::CargoHot);
     let cargo_hot = cargo_hot.then(serving::cargo_hot_listener).transpose()?;
-    let session = Session::open(&args.selection)?;
     let purpose = if args.run { doctor::For::Watch } else { doctor::For::Serve };
     doctor::run_for(purpose, &session)?;
     let _lock = Lock::take(&session.store)?;

@@ -38,34 +38,43 @@ pub enum ProgramKind {
     Test,
     /// A benchmark.
     Bench,
+    /// A library for other languages, which somebody else's program loads.
+    Cdylib,
     /// The unit tests of a library.
     Lib,
 }
 
 impl ProgramKind {
     /// All of them.
-    pub const ALL: [ProgramKind; 5] = [
+    pub const ALL: [ProgramKind; 6] = [
         ProgramKind::Bin,
         ProgramKind::Example,
         ProgramKind::Test,
         ProgramKind::Bench,
+        ProgramKind::Cdylib,
         ProgramKind::Lib,
     ];
 
-    /// Its name in cargo's flags and messages.
+    /// Its name in flags and messages.
     pub fn name(self) -> &'static str {
         match self {
             ProgramKind::Bin => "bin",
             ProgramKind::Example => "example",
             ProgramKind::Test => "test",
             ProgramKind::Bench => "bench",
+            ProgramKind::Cdylib => "cdylib",
             ProgramKind::Lib => "lib",
         }
     }
 
+    /// The flag by which cargo builds it, where it has one name at most in a package.
+    fn flag(self) -> &'static str {
+        if self == ProgramKind::Cdylib { "lib" } else { self.name() }
+    }
+
     /// Whether `cargo test` or `cargo bench` runs it, in the folder of its package.
     pub fn is_test(self) -> bool {
-        !matches!(self, ProgramKind::Bin | ProgramKind::Example)
+        !matches!(self, ProgramKind::Bin | ProgramKind::Example | ProgramKind::Cdylib)
     }
 }
 
@@ -93,6 +102,9 @@ pub struct CargoSelection {
     /// The library's unit tests
     #[arg(long, group = "program", help_heading = "Target selection")]
     pub lib: bool,
+    /// The library for other languages (crate type cdylib or dylib), which another program loads
+    #[arg(long, group = "program", help_heading = "Target selection")]
+    pub cdylib: bool,
     /// Space or comma separated list of features to activate
     #[arg(short = 'F', long, value_name = "FEATURES", help_heading = "Feature selection")]
     pub features: Vec<String>,
@@ -153,7 +165,8 @@ impl CargoSelection {
             (ProgramKind::Bench, &self.bench),
         ];
         let named = named.into_iter().find_map(|(kind, name)| Some((kind, Some(name.as_deref()?))));
-        named.or_else(|| self.lib.then_some((ProgramKind::Lib, None)))
+        let library = self.cdylib.then_some((ProgramKind::Cdylib, None));
+        named.or(library).or_else(|| self.lib.then_some((ProgramKind::Lib, None)))
     }
 
     /// The flags for cargo's building commands, all but `--message-format`.
@@ -161,7 +174,7 @@ impl CargoSelection {
         let mut args = self.common_args();
         push(&mut args, "--package", self.package.as_deref());
         if let Some((kind, name)) = self.program() {
-            args.push(format!("--{}", kind.name()));
+            args.push(format!("--{}", kind.flag()));
             args.extend(name.map(String::from));
         }
         push(&mut args, "--profile", self.profile.as_deref());

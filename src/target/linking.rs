@@ -21,6 +21,32 @@ pub fn export_flag(
     flag(&format!("--export-dynamic-symbol={symbol}"), target, flavor, linker)
 }
 
+/// A flag of the linker for whoever it is that links.
+pub fn handed_on(
+    name: &str,
+    target: Option<&str>,
+    flavor: Option<&str>,
+    linker: Option<&str>,
+) -> Option<String> {
+    flag(name, target, flavor, linker)
+}
+
+/// The file name of a shared library that rustc makes for a target; `None` means the host.
+pub fn shared_library(stem: &str, target: Option<&str>) -> String {
+    let has = |part: &str| target.is_some_and(|triple| triple.contains(part));
+    match target {
+        None => format!("{}{stem}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX),
+        _ if has("windows") => format!("{stem}.dll"),
+        _ if has("apple") => format!("lib{stem}.dylib"),
+        _ => format!("lib{stem}.so"),
+    }
+}
+
+/// Whether a file's name is that of a shared library.
+pub fn is_shared_library(path: &std::path::Path) -> bool {
+    path.extension().is_some_and(|e| ["so", "dylib", "dll"].iter().any(|known| e == *known))
+}
+
 /// A driver such as `cc` hands flags on, a linker that is called directly does not.
 fn flag(
     flag: &str,

@@ -22,6 +22,9 @@ pub enum Bound {
     },
     /// A thread-local of the program, at a constant distance from the thread pointer.
     ThreadLocalAt(i64),
+    /// A thread-local of a program that is a shared library: how far behind the start of the
+    /// library's thread-locals it lies. Where these are, each thread asks the loader.
+    ThreadLocalBehind(u64),
     /// A thread-local of an earlier patch: where that patch keeps its distance from the
     /// thread pointer.
     ThreadLocalIn {

@@ -43,6 +43,7 @@ const TARGETS: &[Target] = &[
     },
     // What the tests use in the place of Google's kit.
     Target { triple: "aarch64-linux-android", packages: &["clang", "lld"] },
+    Target { triple: "x86_64-linux-android", packages: &["clang", "lld"] },
 ];
 
 /// The name of the file beside a target's std that tells which compiler made it.

@@ -84,6 +84,9 @@ pub enum BindingKind {
     /// The 8 bytes found at the image's load address plus `value`: how a thread-local of an
     /// earlier patch is reached, whose offset only that patch's own slot knows.
     Copy = 1,
+    /// The number under which the loader keeps the image's thread-locals, as `__tls_get_addr`
+    /// takes it; `value` means nothing.
+    ThreadLocals = 2,
 }
 
 /// A manifest that was read.
@@ -253,6 +256,7 @@ impl<'a> Reader<'a> {
         let kind = match self.u16()? {
             0 => BindingKind::Address,
             1 => BindingKind::Copy,
+            2 => BindingKind::ThreadLocals,
             other => {
                 return Err(format!("the patch's manifest has an unknown binding kind {other}"));
             }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Context;
 use hotpatch_protocol::{ENV_ADDR, ENV_TOKEN};
@@ -17,6 +17,9 @@ use crate::report::{Event, Reporter};
 use crate::session::Session;
 use crate::watcher::inputs::{Inputs, surroundings};
 use crate::watcher::{By, Watched, Watcher};
+
+/// How long a program that does not link the runtime may be without a connection.
+const HINT_AFTER: Duration = Duration::from_secs(5);
 
 /// A fat build and what hangs on it.
 pub(super) struct Build {
@@ -59,6 +62,12 @@ impl Build {
             Some(run(&start, desk)?)
         } else {
             desk.reporter.instruct(&command_line(&start));
+            if start.file.is_none() {
+                desk.reporter.instruct(&format!(
+                    "start the program that loads {} with these variables",
+                    fat.program.display()
+                ));
+            }
             None
         };
         let out = session.store.patches(&fat.build_id);
@@ -74,6 +83,13 @@ impl Build {
     pub fn run_program(&mut self, desk: &Desk) -> anyhow::Result<()> {
         self.program = Some(run(&self.start, desk)?);
         Ok(())
+    }
+
+    /// When a program is to be told of that has not connected by then. The host of a library loads
+    /// it when it likes.
+    pub fn hint_due(&self) -> Option<Instant> {
+        let expected = self.program.is_some() && !self.fat.is_library();
+        expected.then(|| Instant::now() + HINT_AFTER)
     }
 
     /// Whether this is the program that we started last.
@@ -152,5 +168,7 @@ fn start(fat: &FatBuild, session: &Session, desk: &Desk, cwd: &Path) -> Start {
         env.extend(of_cargo.into_iter().map(|(name, value)| (name.into(), value)));
     }
     let spared = key::is_there(desk.args.restart);
-    Start { env, spared, ..Start::of(fat, session, desk.args.program_args.clone()) }
+    let program = Start::of(fat, session, desk.args.program_args.clone());
+    let file = program.file.clone().or_else(|| desk.args.host.clone());
+    Start { env, spared, file, ..program }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::builder::Told;
-use super::live::{HINT_AFTER, Live};
+use super::live::Live;
 use super::program::{exited, shell_code};
 use super::{Input, key};
 use crate::cli::Restart;
@@ -170,7 +170,7 @@ impl Live<'_> {
     pub(super) fn resume(&mut self) -> anyhow::Result<()> {
         self.fallen = None;
         self.build.run_program(&self.desk)?;
-        self.timers.hint = Some(Instant::now() + HINT_AFTER);
+        self.timers.hint = self.build.hint_due();
         Ok(())
     }
 }

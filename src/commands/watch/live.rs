@@ -23,8 +23,6 @@ use crate::report::Event;
 use crate::session::Session;
 use crate::watcher::Saved;
 
-/// A program that does not link the runtime is told of after this time without a connection.
-pub(super) const HINT_AFTER: Duration = Duration::from_secs(5);
 /// A build that takes longer is shown on a terminal.
 const SPINNER_AFTER: Duration = Duration::from_millis(400);
 /// How long a program may take to end after SIGTERM.
@@ -66,7 +64,7 @@ impl<'a> Live<'a> {
     /// Watches the inputs and starts the program.
     pub fn start(desk: Desk<'a>, session: Session, built: Built) -> anyhow::Result<Live<'a>> {
         let build = Build::start(&desk, session, built, 0)?;
-        let hint = build.program.as_ref().map(|_| Instant::now() + HINT_AFTER);
+        let hint = build.hint_due();
         Ok(Live {
             desk,
             build,
@@ -310,6 +308,9 @@ impl<'a> Live<'a> {
         }
         let injected = self.build.fat.root_unit().and_then(|root| root.injected.as_ref());
         let message = match injected {
+            _ if self.build.fat.is_library() => {
+                "no program has loaded the library yet; whoever does gets this patch as well"
+            }
             Some(injected) if injected.refused.is_some() => return,
             Some(_) => {
                 "the program has not connected: does it have other rights than you (setuid), or \

@@ -25,8 +25,8 @@ const MEASURE: &str = "--bench";
 pub struct Start {
     /// What runs it, where it does not run by itself: a command and its arguments.
     pub runner: Vec<OsString>,
-    /// Its file.
-    pub file: PathBuf,
+    /// Its file, where it is known.
+    pub file: Option<OsString>,
     /// What the user gave it.
     pub args: Vec<OsString>,
     /// Variables on top of our own environment.
@@ -47,7 +47,7 @@ impl Start {
         }
         Start {
             runner: runner::of(fat, session),
-            file: fat.program.clone(),
+            file: (!fat.is_library()).then(|| fat.program.clone().into()),
             args,
             env: Vec::new(),
             folder: folder.filter(|_| program.is_some_and(ProgramKind::is_test)),
@@ -58,7 +58,8 @@ impl Start {
     /// The command line.
     fn words(&self) -> impl Iterator<Item = &OsStr> {
         let runner = self.runner.iter().map(OsString::as_os_str);
-        runner.chain([self.file.as_os_str()]).chain(self.args.iter().map(OsString::as_os_str))
+        let file = self.file.iter().map(OsString::as_os_str);
+        runner.chain(file).chain(self.args.iter().map(OsString::as_os_str))
     }
 }
 
@@ -254,7 +255,7 @@ mod tests {
     fn a_command_line_can_be_pasted_into_a_shell() {
         let start = Start {
             runner: Vec::new(),
-            file: "/t/my prog".into(),
+            file: Some("/t/my prog".into()),
             args: vec!["-x".into(), "it's".into(), "".into()],
             env: vec![("HOTPATCH_ADDR".into(), "127.0.0.1:99".into())],
             folder: None,

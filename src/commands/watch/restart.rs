@@ -1,9 +1,7 @@
 //! Building again and starting the program again, for what no patch can carry.
 
-use std::time::Instant;
-
 use super::build::Build;
-use super::live::{HINT_AFTER, Live};
+use super::live::Live;
 use super::{Built, build};
 use crate::commands::serving;
 use crate::report::Event;
@@ -32,7 +30,7 @@ impl Live<'_> {
         (self.crash, self.fallen) = (None, None);
         self.desk.server.begin(serving::expected(&built.fat, &session.store));
         self.build = Build::start(&self.desk, session, built, self.build.number + 1)?;
-        self.timers.hint = self.build.program.as_ref().map(|_| Instant::now() + HINT_AFTER);
+        self.timers.hint = self.build.hint_due();
         Ok(())
     }
 

@@ -10,8 +10,12 @@ use crate::cargo_config::Sources;
 use crate::pipeline::capture::{FatBuild, Unit};
 use crate::session::Session;
 
-/// The command and its arguments, which come before the program; empty where there is none.
+/// The command and its arguments, which come before the program; empty where there is none. The
+/// host of a library runs as it is: it need not even be for the library's target.
 pub fn of(fat: &FatBuild, session: &Session) -> Vec<OsString> {
+    if fat.is_library() {
+        return Vec::new();
+    }
     let config = Sources::current(&session.selection.config).read();
     let root = fat.root_unit();
     let cfg = || root.map(|root| cfg(root, &fat.target)).unwrap_or_default();

@@ -34,14 +34,14 @@ pub fn build(
         obtain_runtime(session)?;
     }
     let wrapping = Wrapping::prepare(session, &locals, false)?;
-    let mut wrapping = wrapping.injecting(inject, session);
+    let mut wrapping = wrapping.injecting(inject, &choice, session);
     let built = cargo::build(&args, &wrapping, &mut emit)?;
     let mut found = collect(&session.store, &built, (&choice, inject), &locals)?;
     let again = !found.missing.is_empty();
     if again {
         // Cargo found crates fresh whose captures are gone or were overtaken.
         wrapping = make_stale(session, &locals, &found.missing, wrapping)?;
-        wrapping = wrapping.injecting(inject, session);
+        wrapping = wrapping.injecting(inject, &choice, session);
         let built = cargo::build(&args, &wrapping, &mut emit)?;
         found = collect(&session.store, &built, (&choice, inject), &locals)?;
     }
@@ -110,7 +110,9 @@ fn describe(found: Collected, cargo_args: Vec<String>) -> anyhow::Result<FatBuil
         return Err(no_link_capture(&root.crate_name).into());
     }
     program::check_symbols(&found.program)?;
-    program::check_loader(&found.program)?;
+    if !root.is_shared_library() {
+        program::check_loader(&found.program)?;
+    }
     let rustc_version = rustc_version(root)?;
     let line = |key: &str| {
         let mut lines = rustc_version.lines().filter_map(|l| l.strip_prefix(key));

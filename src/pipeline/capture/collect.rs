@@ -13,6 +13,7 @@ use super::select::Choice;
 use super::wrapping::Locals;
 use crate::error::Failure;
 use crate::session::Store;
+use crate::target::linking;
 
 /// A crate of the program without a usable capture.
 #[derive(Debug, Clone)]
@@ -66,7 +67,7 @@ pub fn collect(
     let (root, program) = built
         .iter()
         .filter(wanted)
-        .find_map(|b| Some((b, b.executable.clone()?)))
+        .find_map(|b| Some((b, program_file(b)?)))
         .ok_or_else(|| Failure::environment(format!("cargo built no `{}`", choice.target)))?;
     let mut collector = Collector {
         store,
@@ -86,6 +87,12 @@ pub fn collect(
     }
     collector.visit(unit, root, &program);
     Ok(Collected { program, units: collector.units, missing: collector.missing })
+}
+
+/// What can be started, or loaded by somebody who was.
+fn program_file(built: &Built) -> Option<PathBuf> {
+    let mut files = built.filenames.iter();
+    built.executable.clone().or_else(|| files.find(|f| linking::is_shared_library(f)).cloned())
 }
 
 /// The captured libraries, each by the path that its metadata has or would have. Cargo lists a

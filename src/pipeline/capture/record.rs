@@ -119,6 +119,12 @@ pub struct FatBuild {
 }
 
 impl Unit {
+    /// Whether it is a library that a loader, and not only rustc, can use.
+    pub fn is_shared_library(&self) -> bool {
+        let is = |kind: &str| self.crate_types.iter().any(|t| t == kind);
+        (is("cdylib") || is("dylib")) && !is("bin")
+    }
+
     /// The unit's folder in the store.
     pub fn folder(&self) -> &Path {
         self.baseline.parent().unwrap_or(&self.baseline)
@@ -173,6 +179,11 @@ impl FatBuild {
     pub fn is_injected(&self) -> bool {
         let injected = self.root_unit().and_then(|root| root.injected.as_ref());
         injected.is_some_and(|injected| injected.refused.is_none())
+    }
+
+    /// Whether the program is a shared library, which another program loads.
+    pub fn is_library(&self) -> bool {
+        self.root_unit().is_some_and(Unit::is_shared_library)
     }
 
     /// The unit that is the program itself.

@@ -26,12 +26,17 @@ pub fn is_captured(call: &Call, is_build_script: bool) -> bool {
 
 /// Whether rustc calls a linker.
 pub fn links(call: &Call) -> bool {
-    call.crate_types().iter().any(|t| matches!(*t, "bin" | "cdylib" | "dylib"))
+    makes_program(call) || makes_shared_library(call)
 }
 
 /// Whether rustc makes a program.
 pub fn makes_program(call: &Call) -> bool {
     call.crate_types().contains(&"bin")
+}
+
+/// Whether rustc makes a library that a loader, and not only rustc, can use.
+pub fn makes_shared_library(call: &Call) -> bool {
+    call.crate_types().iter().any(|t| matches!(*t, "cdylib" | "dylib"))
 }
 
 /// What in the call makes patching impossible, for people.

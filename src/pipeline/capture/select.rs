@@ -1,5 +1,7 @@
 //! Which program the user means: the rules of `cargo run`, and of `cargo test` for what that runs.
 
+use std::path::PathBuf;
+
 use cargo_metadata::{Metadata, Package, PackageId, Target, TargetKind};
 
 use crate::error::{Failure, Kind};
@@ -16,6 +18,8 @@ pub struct Choice {
     pub target: String,
     /// What it is.
     pub kind: ProgramKind,
+    /// The package's folder.
+    pub folder: PathBuf,
 }
 
 impl Choice {
@@ -25,13 +29,20 @@ impl Choice {
     /// A usage failure that lists the programs, where there is none or more than one.
     pub fn of(metadata: &Metadata, selection: &CargoSelection) -> Result<Choice, Failure> {
         let packages = packages(metadata, selection)?;
-        let found: Vec<(&Package, &Target)> = packages
-            .iter()
-            .flat_map(|p| p.targets.iter().map(move |t| (*p, t)))
-            .filter(|(_, target)| is_wanted(target, selection))
-            .collect();
         let asked = selection.program();
-        let (kind, by_name) = (asked.map_or(ProgramKind::Bin, |(kind, _)| kind), asked.is_some());
+        let with = |kind, name: Option<&str>| -> Vec<(&Package, &Target)> {
+            let all = packages.iter().flat_map(|p| p.targets.iter().map(move |t| (*p, t)));
+            let named = |target: &Target| name.is_none_or(|name| target.name == name);
+            all.filter(|(_, target)| makes(target, kind) && named(target)).collect()
+        };
+        let (mut kind, name) = asked.unwrap_or((ProgramKind::Bin, None));
+        let (mut found, by_name) = (with(kind, name), asked.is_some());
+        if found.is_empty() && !by_name {
+            let libraries = with(ProgramKind::Cdylib, None);
+            if !libraries.is_empty() {
+                (found, kind) = (libraries, ProgramKind::Cdylib);
+            }
+        }
         let defaults: Vec<_> = found
             .iter()
             .copied()
@@ -50,7 +61,13 @@ impl Choice {
             package: package.name.to_string(),
             target: target.name.clone(),
             kind,
+            folder: package.manifest_path.parent().map(PathBuf::from).unwrap_or_default(),
         }
+    }
+
+    /// Whether it is a shared library, which another program loads.
+    pub fn is_library(&self) -> bool {
+        self.kind == ProgramKind::Cdylib
     }
 
     /// Whether a target of the package is it.
@@ -60,7 +77,7 @@ impl Choice {
 
     /// Whether the package's dev-dependencies become part of it.
     pub fn uses_dev_dependencies(&self) -> bool {
-        self.kind != ProgramKind::Bin
+        !matches!(self.kind, ProgramKind::Bin | ProgramKind::Cdylib)
     }
 
     /// What to ask cargo for: the user's flags, and the program's name where that was left out.
@@ -70,8 +87,10 @@ impl Choice {
             if selection.has_test_profile() { &["test", "--no-run"] } else { &["build"] };
         let mut args: Vec<String> = command.iter().map(|word| word.to_string()).collect();
         args.extend(selection.build_args());
-        if selection.program().is_none() {
-            args.extend(["--bin".into(), self.target.clone()]);
+        match selection.program() {
+            Some(_) => {}
+            None if self.is_library() => args.push("--lib".into()),
+            None => args.extend(["--bin".into(), self.target.clone()]),
         }
         args
     }
@@ -127,6 +146,10 @@ fn makes(target: &Target, kind: ProgramKind) -> bool {
         ProgramKind::Example => target.is_kind(TargetKind::Example),
         ProgramKind::Test => target.is_kind(TargetKind::Test),
         ProgramKind::Bench => target.is_kind(TargetKind::Bench),
+        ProgramKind::Cdylib => {
+            let kinds = [TargetKind::CDyLib, TargetKind::DyLib];
+            is_library(target) && kinds.iter().any(|kind| target.kind.contains(kind))
+        }
         ProgramKind::Lib => target.test && is_library(target),
     }
 }
@@ -143,13 +166,6 @@ pub fn is_library(target: &Target) -> bool {
     !others.iter().any(|other| target.kind.contains(other))
 }
 
-fn is_wanted(target: &Target, selection: &CargoSelection) -> bool {
-    match selection.program() {
-        Some((kind, name)) => makes(target, kind) && name.is_none_or(|name| target.name == name),
-        None => makes(target, ProgramKind::Bin),
-    }
-}
-
 fn nothing_found(selection: &CargoSelection) -> String {
     let (kind, name) = selection.program().unwrap_or((ProgramKind::Bin, None));
     let what = match kind {
@@ -157,6 +173,7 @@ fn nothing_found(selection: &CargoSelection) -> String {
         ProgramKind::Example => "example",
         ProgramKind::Test => "integration test",
         ProgramKind::Bench => "benchmark",
+        ProgramKind::Cdylib => "library of the crate type `cdylib` or `dylib`",
         ProgramKind::Lib => "library with unit tests",
     };
     match name {
@@ -171,7 +188,7 @@ fn usage(message: String, asked: ProgramKind, packages: &[&Package]) -> Failure 
         let kind = |target: &Target| kinds.iter().copied().find(|kind| makes(target, *kind));
         let flags = targets.filter_map(|(package, target)| {
             let name = match kind(target)? {
-                ProgramKind::Lib => "lib".to_string(),
+                kind @ (ProgramKind::Cdylib | ProgramKind::Lib) => kind.name().to_string(),
                 kind => format!("{} {}", kind.name(), target.name),
             };
             Some(format!("  -p {} --{name}", package.name))
@@ -287,6 +304,28 @@ mod tests {
             let record = format!("p-{}-a-{profile}-host.json", kind.name());
             assert_eq!(choice.record_name(&selection), record);
         }
+    }
+
+    #[test]
+    fn a_library_for_other_languages_is_a_program_where_it_is_asked_for_or_the_only_one() {
+        let (bin, cdylib) = (target("a", "bin"), target("p", "cdylib"));
+        let asked = CargoSelection { cdylib: true, ..CargoSelection::default() };
+        let alone = [package("p", None, std::slice::from_ref(&cdylib))];
+        let beside = [package("p", None, &[bin, cdylib])];
+        for (packages, selection, library) in [
+            (&alone, &CargoSelection::default(), true),
+            (&alone, &asked, true),
+            (&beside, &CargoSelection::default(), false),
+            (&beside, &asked, true),
+        ] {
+            let choice = Choice::of(&metadata(packages), selection).unwrap();
+            assert_eq!(choice.is_library(), library, "{selection:?}");
+            let words = choice.build_args(selection).join(" ");
+            assert_eq!(words, if library { "build --lib" } else { "build --bin a" });
+            assert_eq!(choice.folder, PathBuf::from("/w/p"));
+        }
+        let message = chosen(&[package("p", None, &[target("p", "lib")])], asked).unwrap_err();
+        assert!(message.contains("`cdylib` or `dylib`"), "{message}");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::{argfile, baseline, dep_info, link_args};
 use crate::env;
 use crate::error::{Failure, failure};
 use crate::session::Store;
+use crate::target::linking;
 
 /// The package of the runtime.
 pub const RUNTIME: &str = "hotpatch-runtime";
@@ -192,7 +193,13 @@ impl Job {
             command
         };
         let done = match self.runtime(invocation, route)? {
-            Some(runtime) => inject::link(&rustc, &runtime, &link_args).map(|(s, i)| (s, Some(i))),
+            Some(runtime) => {
+                let flags =
+                    inject::flags(&runtime, &Call::new(&self.args), Path::new(&route.rustc))
+                        .map_err(|e| Failure::io("run", route.program(), &e))?;
+                let linked = inject::link(&rustc, (&runtime, &flags), &link_args);
+                linked.map(|(status, injected)| (status, Some(injected)))
+            }
             None => rustc().status().map(|status| (status, None)),
         };
         let (status, injected) = done.map_err(|e| Failure::io("run", route.program(), &e))?;
@@ -209,7 +216,14 @@ impl Job {
     fn runtime(&self, invocation: &Invocation, route: &Route) -> anyhow::Result<Option<Runtime>> {
         let Some(network) = std::env::var_os(env::INJECT) else { return Ok(None) };
         let call = Call::new(&self.args);
-        if !rewrite::makes_program(&call) {
+        let wanted = match std::env::var_os(env::INJECT_LIBRARY) {
+            Some(folder) => {
+                let own = std::env::var_os(env::cargo::MANIFEST_DIR);
+                rewrite::makes_shared_library(&call) && own == Some(folder)
+            }
+            None => rewrite::makes_program(&call),
+        };
+        if !wanted {
             return Ok(None);
         }
         let asked = Asked {
@@ -327,6 +341,7 @@ struct Outputs {
     folder: PathBuf,
     stem: String,
     crate_types: Vec<String>,
+    target: Option<String>,
 }
 
 impl Outputs {
@@ -335,6 +350,7 @@ impl Outputs {
             folder: cwd.join(call.value("--out-dir").unwrap_or_default()),
             stem: call.file_stem().unwrap_or_default(),
             crate_types: call.crate_types().into_iter().map(String::from).collect(),
+            target: call.value("--target").map(String::from),
         }
     }
 
@@ -344,9 +360,13 @@ impl Outputs {
     }
 
     fn artifact(&self) -> Option<Artifact> {
-        let name = match self.crate_types.first().map(String::as_str) {
-            Some("bin") => self.stem.clone(),
-            _ => format!("lib{}.rlib", self.stem),
+        let is = |kind: &str| self.crate_types.iter().any(|t| t == kind);
+        let name = match () {
+            () if is("bin") => self.stem.clone(),
+            () if is("cdylib") || is("dylib") => {
+                linking::shared_library(&self.stem, self.target.as_deref())
+            }
+            () => format!("lib{}.rlib", self.stem),
         };
         Artifact::of(&self.folder.join(name)).ok()
     }

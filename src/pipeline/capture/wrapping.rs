@@ -14,6 +14,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use cargo_metadata::{Metadata, Package, PackageId};
 
 use super::record::VERSION;
+use super::select::Choice;
 use super::user_wrappers::UserWrappers;
 use super::wrapper::{OWN_PACKAGES, TROUBLE};
 use crate::cargo_config::Sources;
@@ -37,6 +38,7 @@ pub struct Wrapping {
     profile: String,
     user: UserWrappers,
     inject: Option<&'static str>,
+    library: Option<PathBuf>,
 }
 
 /// A package by path that is no member of the workspace, whose crates are captured.
@@ -79,13 +81,15 @@ impl Wrapping {
             profile: session.selection.profile_name().to_string(),
             user: UserWrappers::of(&Sources::current(&session.selection.config).read()),
             inject: None,
+            library: None,
         })
     }
 
-    /// Has programs linked with the runtime where that is `wanted`.
-    pub fn injecting(mut self, wanted: bool, session: &Session) -> Wrapping {
+    /// Has the program linked with the runtime where that is `wanted`.
+    pub fn injecting(mut self, wanted: bool, choice: &Choice, session: &Session) -> Wrapping {
         let offline = session.selection.is_offline();
         self.inject = wanted.then_some(if offline { env::OFFLINE } else { env::ONLINE });
+        self.library = choice.is_library().then(|| choice.folder.clone()).filter(|_| wanted);
         self
     }
 
@@ -112,6 +116,10 @@ impl Wrapping {
         match self.inject {
             Some(network) => command.env(env::INJECT, network),
             None => command.env_remove(env::INJECT),
+        };
+        match &self.library {
+            Some(folder) => command.env(env::INJECT_LIBRARY, folder),
+            None => command.env_remove(env::INJECT_LIBRARY),
         };
         let chained = |value: &Option<OsString>| value.clone().unwrap_or_default();
         command.env(env::CHAINED_WORKSPACE_WRAPPER, chained(&self.user.workspace));

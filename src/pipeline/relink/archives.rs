@@ -29,6 +29,7 @@ impl Archives {
         let is_own = |path: &Path| {
             path.file_name().is_some_and(|name| own.contains(&*name.to_string_lossy()))
         };
+        let mut seen = BTreeSet::new();
         let paths = link
             .args
             .iter()
@@ -36,6 +37,7 @@ impl Archives {
             .filter(|a| a.ends_with(".rlib") && !a.starts_with('-'))
             .map(PathBuf::from)
             .filter(|path| !is_own(path) && !inject::is_library(path))
+            .filter(|path| seen.insert(path.clone()))
             .collect();
         Archives { paths, index: None, members: HashMap::new() }
     }

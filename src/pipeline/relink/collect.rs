@@ -184,7 +184,13 @@ impl<'a> Collector<'a> {
     fn reference(&mut self, piece: &Piece, site: Site<'_>) -> anyhow::Result<bool> {
         let object = piece.object.clone();
         if object.processor.is_local_dynamic(site.reloc.r_type) {
-            return object.processor.bind(&mut self.draft, site, Bound::ThreadLocalAt(0));
+            // The thread-locals of a patch do not count from it.
+            let program = self.resolver.program;
+            let bound = match program.tls {
+                Some(_) if program.library => Bound::ThreadLocalBehind(0),
+                _ => Bound::ThreadLocalAt(0),
+            };
+            return object.processor.bind(&mut self.draft, site, bound);
         }
         let symbol =
             object.symbols.get(site.reloc.symbol).context("a relocation names no symbol")?;
@@ -281,6 +287,9 @@ impl<'a> Collector<'a> {
     fn bound(&self, existing: Existing) -> anyhow::Result<Bound> {
         let Existing { image, address, kind, .. } = existing;
         Ok(match (kind, image) {
+            (DefinitionKind::ThreadLocal, 0) if self.resolver.program.library => {
+                Bound::ThreadLocalBehind(address)
+            }
             (DefinitionKind::ThreadLocal, 0) => Bound::ThreadLocalAt(
                 self.resolver
                     .program

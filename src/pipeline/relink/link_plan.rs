@@ -72,14 +72,19 @@ const DROPPED_PREFIXES: [&str; 15] = [
     "--image-base",
 ];
 
-/// Rewrites the captured arguments: one object in, one shared library out.
+/// Rewrites the captured arguments: one object in, one shared library out. Every library sees what
+/// the program's own libraries offer; but what was loaded for a library is seen by that one only,
+/// so its patches name the same libraries as needed.
 pub fn plan(captured: &[String], object: &Path, output: &Path, direct: bool) -> LinkPlan {
     let mut plan = LinkPlan { args: Vec::new(), search: Vec::new(), shared: Vec::new() };
     let mut object_at = None;
     let mut shared = true;
+    let of_library = captured.iter().any(|arg| arg == "-shared");
     let mut args = captured.iter();
     while let Some(arg) = args.next() {
-        if is_input(arg) {
+        if of_library && is_shared_library(arg) {
+            plan.args.push(arg.clone());
+        } else if is_input(arg) {
             object_at.get_or_insert(plan.args.len());
         } else if let Some(list) = arg.strip_prefix("-Wl,") {
             let kept = keep_linker_options(list, &mut shared);
@@ -146,10 +151,13 @@ fn text(path: &Path) -> String {
 }
 
 fn is_input(arg: &str) -> bool {
+    let known = [".o", ".rlib", ".a", ".obj", ".lib", ".dylib"];
+    is_shared_library(arg) || !arg.starts_with('-') && known.iter().any(|e| arg.ends_with(e))
+}
+
+fn is_shared_library(arg: &str) -> bool {
     let name = arg.rsplit('/').next().unwrap_or(arg);
-    !arg.starts_with('-')
-        && ([".o", ".rlib", ".a", ".so", ".obj", ".lib", ".dylib"].iter().any(|e| arg.ends_with(e))
-            || name.contains(".so."))
+    !arg.starts_with('-') && (arg.ends_with(".so") || name.contains(".so."))
 }
 
 /// The part of a `-Wl,a,b,c` list that is kept.
@@ -210,6 +218,7 @@ mod tests {
             ("a.o -Wl,--version-script=/x -Wl,--no-undefined-version", "p.o"),
             ("a.o -Wl,-e,start -Wl,--build-id -s -rdynamic", "p.o"),
             ("a.o /x/libfoo.so libbar.so.1 -Xlinker --gc-sections", "p.o"),
+            ("-shared a.o /x/libfoo.so libbar.so.1", "p.o /x/libfoo.so libbar.so.1"),
             ("a.o -fuse-ld=lld -B/x -L /lib", "p.o -fuse-ld=lld -B/x -L /lib"),
             ("a.o -Wl,--unresolved-symbols=report-all -lgcc_s", "p.o -lgcc_s"),
         ];

@@ -69,17 +69,23 @@ pub fn thin_args(args: &[String], folders: Folders, libraries: &[ThinLibrary]) -
 }
 
 /// A program must stay one: as a library it would have other symbol names, and nothing in it
-/// would be used. Of a library's types one is enough.
+/// would be used. A library that is for other languages alone has in it what it exports to them,
+/// and not what other crates might use. Of other libraries' types one is enough.
 fn crate_type<'a>(types: &[&'a str]) -> &'a str {
     match types {
         types if types.contains(&"bin") => "bin",
         types if types.contains(&"lib") => "lib",
+        ["cdylib"] => "cdylib",
         _ => "rlib",
     }
 }
 
+/// Nobody uses the metadata of a program or of a library for other languages.
 fn emit(crate_type: &str) -> &'static str {
-    if crate_type == "bin" { "obj,dep-info" } else { "obj,metadata,dep-info" }
+    match crate_type {
+        "bin" | "cdylib" => "obj,dep-info",
+        _ => "obj,metadata,dep-info",
+    }
 }
 
 /// An `--extern` with the thin library in the place of the file, where there is one.
@@ -123,7 +129,7 @@ mod tests {
             ("--crate-type=lib", "--crate-type lib", LIB),
             ("--crate-type rlib", "--crate-type rlib", LIB),
             ("--crate-type dylib", "--crate-type rlib", LIB),
-            ("--crate-type cdylib", "--crate-type rlib", LIB),
+            ("--crate-type cdylib", "--crate-type cdylib", BIN),
             ("--crate-type staticlib", "--crate-type rlib", LIB),
             ("--crate-type cdylib --crate-type rlib", "--crate-type rlib", LIB),
             ("--crate-type=cdylib,lib -g", "--crate-type lib -g", LIB),

@@ -27,6 +27,10 @@ pub fn bind(draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<(
     match bound {
         Bound::Local(target) | Bound::Loader(target) => keep(draft, site, target),
         Bound::Image { image, address } => image_reference(draft, site, image, address),
+        Bound::ThreadLocalBehind(_) => anyhow::bail!(
+            "it uses a thread-local of a shared library, which cannot be reached from a patch on \
+             this processor"
+        ),
         Bound::ThreadLocalAt(_) | Bound::ThreadLocalIn { .. } | Bound::ThreadLocalNew(_) => {
             tls::bind(draft, site, bound)
         }

@@ -127,6 +127,7 @@ pub struct Draft {
     pub bindings: Vec<(usize, u64, Word)>,
     words: HashMap<Word, u64>,
     constants: HashMap<i64, u64>,
+    places: HashMap<u64, u64>,
     stubs: HashMap<Word, u64>,
     undefined_index: HashMap<String, usize>,
 }
@@ -153,6 +154,7 @@ impl Draft {
             bindings: Vec::new(),
             words: HashMap::new(),
             constants: HashMap::new(),
+            places: HashMap::new(),
             stubs: HashMap::new(),
             undefined_index: HashMap::new(),
         }
@@ -184,6 +186,21 @@ impl Draft {
             data.len() as u64 - 8
         });
         Target::Local { section: CONSTANTS, offset }
+    }
+
+    /// What `__tls_get_addr` is given for the place so many bytes behind the start of the program's
+    /// thread-locals: two words, of which the runtime fills the first.
+    pub fn thread_local_place(&mut self, behind: u64) -> Target {
+        let data = &mut self.sections[WORDS].data;
+        let next = data.len() as u64;
+        let offset = *self.places.entry(behind).or_insert(next);
+        if offset == next {
+            data.extend_from_slice(&[0; 8]);
+            data.extend_from_slice(&behind.to_le_bytes());
+            let word = Word { kind: BindingKind::ThreadLocals, image: 0, value: 0 };
+            self.bindings.push((WORDS, offset, word));
+        }
+        Target::Local { section: WORDS, offset }
     }
 
     /// A piece of code that jumps to the address in a word; equal stubs are one. `make` gets

@@ -54,6 +54,8 @@ pub struct Program {
     pub processor: &'static dyn Processor,
     /// The build id, lower-case hex.
     pub build_id: String,
+    /// Whether it is a shared library, which another program loads.
+    pub library: bool,
     /// The layout of its thread-locals.
     pub tls: Option<TlsLayout>,
     /// The names that it takes from shared libraries.
@@ -137,6 +139,7 @@ impl Program {
             format,
             processor,
             build_id: String::new(),
+            library: false,
             tls: None,
             imports: HashSet::new(),
             symbolizer: None,

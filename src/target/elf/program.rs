@@ -22,6 +22,7 @@ pub fn parse(data: &[u8]) -> anyhow::Result<Program> {
     let processor = processor::of_elf(file.elf_header().e_machine(file.endian()))?;
     let mut program = Program::new(Format::Elf, processor);
     program.build_id = hex(file.build_id()?.unwrap_or_default());
+    program.library = !names_a_loader(&file);
     program.tls = tls_layout(&file);
     program.imports = imports(&file);
     program.needed = needed(&file)?;
@@ -79,6 +80,12 @@ fn definition_of(
         kind,
         local: symbol.is_local(),
     })
+}
+
+/// Only what is started, and not loaded by something that was, names who is to load it.
+fn names_a_loader(file: &ElfFile64<'_, Endianness>) -> bool {
+    let endian = file.endian();
+    file.elf_program_headers().iter().any(|h| h.p_type(endian) == object::elf::PT_INTERP)
 }
 
 fn tls_layout(file: &ElfFile64<'_, Endianness>) -> Option<TlsLayout> {

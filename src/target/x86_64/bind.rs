@@ -28,14 +28,17 @@ pub fn bind(draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<b
             image_reference(draft, site, image, address)?;
             Ok(false)
         }
+        Bound::ThreadLocalBehind(behind) => {
+            tls::of_a_library(draft, site, behind)?;
+            Ok(false)
+        }
         Bound::ThreadLocalAt(_) | Bound::ThreadLocalIn { .. } | Bound::ThreadLocalNew(_) => {
             match object::elf::RelocationType(site.reloc.r_type) {
                 R_X86_64_TLSGD => tls::general_dynamic(draft, site, bound).map(|()| true),
                 R_X86_64_TLSLD => tls::local_dynamic(draft, site).map(|()| true),
                 R_X86_64_GOTTPOFF => tls::initial_exec(draft, site, bound).map(|()| false),
-                R_X86_64_TPOFF32 | R_X86_64_DTPOFF32 => {
-                    tls::local_exec(draft, site, bound).map(|()| false)
-                }
+                R_X86_64_TPOFF32 => tls::local_exec(draft, site, bound).map(|()| false),
+                R_X86_64_DTPOFF32 => tls::within_block(draft, site, bound).map(|()| false),
                 other => bail!("thread-local relocation type {} is not supported", other.0),
             }
         }

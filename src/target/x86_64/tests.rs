@@ -1,9 +1,11 @@
 //! Tables of instructions before and after binding.
 
+use hotpatch_protocol::manifest::BindingKind;
 use iced_x86::{Decoder, DecoderOptions, Formatter, GasFormatter};
 use object::elf::{
-    R_X86_64_32S, R_X86_64_64, R_X86_64_GOTPCREL, R_X86_64_GOTTPOFF, R_X86_64_PC32, R_X86_64_PLT32,
-    R_X86_64_REX_GOTPCRELX, R_X86_64_TLSGD, R_X86_64_TLSLD, R_X86_64_TPOFF32, RelocationType,
+    R_X86_64_32S, R_X86_64_64, R_X86_64_DTPOFF32, R_X86_64_GOTPCREL, R_X86_64_GOTTPOFF,
+    R_X86_64_PC32, R_X86_64_PLT32, R_X86_64_REX_GOTPCRELX, R_X86_64_TLSGD, R_X86_64_TLSLD,
+    R_X86_64_TPOFF32, RelocationType,
 };
 
 use super::X86_64;
@@ -154,6 +156,43 @@ fn thread_locals_of_the_program_become_constants() {
         let (code, _, _) = bound(module, (3, R_X86_64_TLSLD, -4), at).unwrap();
         assert!(code.starts_with("mov %fs:0") && !code.contains(';'), "{code}");
     }
+}
+
+#[test]
+fn thread_locals_of_a_library_are_asked_for_by_its_own_number() {
+    let behind = Bound::ThreadLocalBehind(0x40);
+    // data16 lea x@tlsgd(%rip), %rdi; data16 data16 rex.W call __tls_get_addr
+    let general = [0x66, 0x48, 0x8d, 0x3d, 0, 0, 0, 0, 0x66, 0x66, 0x48, 0xe8, 0, 0, 0, 0];
+    // lea x@tlsld(%rip), %rdi; call __tls_get_addr
+    let local = [0x48, 0x8d, 0x3d, 0, 0, 0, 0, 0xe8, 0, 0, 0, 0];
+    for (given, site, bound_to, offset) in [
+        (&general[..], (4, R_X86_64_TLSGD, -4), behind, 0x40u64),
+        (&local[..], (3, R_X86_64_TLSLD, -4), Bound::ThreadLocalBehind(0), 0),
+    ] {
+        let (code, _, draft) = bound(given, site, bound_to).unwrap();
+        assert!(code.contains("lea ") && code.contains(",%rdi; call"), "{code}");
+        let (section, at, word) = draft.bindings[0];
+        assert_eq!((word.kind, word.image), (BindingKind::ThreadLocals, 0));
+        let pair = &draft.sections[section].data[at as usize..];
+        assert_eq!(pair, [0u64.to_le_bytes(), offset.to_le_bytes()].concat());
+    }
+    // lea x@dtpoff(%rax), %rcx
+    let field = [0x48, 0x8d, 0x88, 0, 0, 0, 0];
+    let (code, _, _) = bound(&field, (3, R_X86_64_DTPOFF32, 8), behind).unwrap();
+    assert_eq!(code, "lea 0x48(%rax),%rcx");
+    // mov x@gottpoff(%rip), %rax
+    let initial = bound(&[0x48, 0x8b, 0x05, 0, 0, 0, 0], (3, R_X86_64_GOTTPOFF, -4), behind);
+    assert!(initial.unwrap_err().to_string().contains("tls-model"));
+}
+
+#[test]
+fn a_new_thread_local_does_not_count_from_the_librarys_block() {
+    let new = Bound::ThreadLocalNew(Target::Local { section: 0, offset: 0 });
+    // lea x@dtpoff(%rax), %r9
+    let field = [0x4c, 0x8d, 0x88, 0, 0, 0, 0];
+    let (code, glue, _) = bound(&field, (3, R_X86_64_DTPOFF32, 4), new).unwrap();
+    assert!(code.starts_with("jmp"), "{code}");
+    assert!(glue.contains("mov %fs:0,%r9; lea 4(%r9,%rcx),%r9"), "{glue}");
 }
 
 #[test]

@@ -51,6 +51,28 @@ pub fn segment_access(draft: &mut Draft, site: Site<'_>, load: Load) -> anyhow::
 
 /// Moves `lea disp32(%base), %to` into a thunk that takes the displacement from a word.
 pub fn address_of(draft: &mut Draft, site: Site<'_>, load: Load) -> anyhow::Result<()> {
+    address(draft, site, load, |lea, _| lea.to_vec())
+}
+
+/// The same where the displacement counts from the thread pointer, whatever `%base` is.
+pub fn thread_local_address(draft: &mut Draft, site: Site<'_>, load: Load) -> anyhow::Result<()> {
+    address(draft, site, load, |lea, (high, to)| {
+        // mov %fs:0, %to; lea disp32(%to,%scratch), %to
+        let mut code = vec![0x64, 0x48 | (high << 2), 0x8b, 0x04 | (to << 3), 0x25, 0, 0, 0, 0];
+        code.extend([0x48 | (high << 2) | high, 0x8d, lea[2], (lea[3] & 0x38) | to]);
+        code.extend_from_slice(&lea[4..]);
+        code
+    })
+}
+
+/// `body` gets the `lea` with the scratch register added to its base, and the register that it
+/// writes: whether that is one of the upper eight, and which of its eight.
+fn address(
+    draft: &mut Draft,
+    site: Site<'_>,
+    load: Load,
+    body: impl FnOnce(&[u8], (u8, u8)) -> Vec<u8>,
+) -> anyhow::Result<()> {
     let field = site.reloc.offset as usize;
     let original = original(draft, site)?;
     let (start, bytes) = bytes_of(draft, site, &original);
@@ -65,8 +87,9 @@ pub fn address_of(draft: &mut Draft, site: Site<'_>, load: Load) -> anyhow::Resu
     }
     let scratch = scratch(&original, &[])?;
     // base + scratch*1 + disp32: the same REX, ModRM with a SIB byte after it.
-    let mut moved = vec![bytes[0], 0x8d, (bytes[2] & 0x38) | 0x84, (scratch << 3) | (bytes[2] & 7)];
-    moved.extend_from_slice(&(site.reloc.addend as i32).to_le_bytes());
+    let mut lea = vec![bytes[0], 0x8d, (bytes[2] & 0x38) | 0x84, (scratch << 3) | (bytes[2] & 7)];
+    lea.extend_from_slice(&(site.reloc.addend as i32).to_le_bytes());
+    let moved = body(&lea, ((bytes[0] >> 2) & 1, (bytes[2] >> 3) & 7));
     emit(draft, site, (start, bytes.len()), Body { scratch, load, moved })
 }
 

@@ -3,7 +3,10 @@
 
 use anyhow::{bail, ensure};
 use hotpatch_protocol::manifest::BindingKind;
-use object::elf::{R_X86_64_GOTTPOFF, R_X86_64_PC32};
+use object::elf::{
+    R_X86_64_DTPOFF32, R_X86_64_GOTTPOFF, R_X86_64_PC32, R_X86_64_TLSGD, R_X86_64_TLSLD,
+    RelocationType,
+};
 
 use super::thunk::{self, Load};
 use crate::target::binary::{Draft, DraftReloc, Word};
@@ -12,15 +15,37 @@ use crate::target::processor::{Bound, Site};
 /// `mov %fs:0, %rax`
 const THREAD_POINTER: [u8; 9] = [0x64, 0x48, 0x8b, 0x04, 0x25, 0, 0, 0, 0];
 
-/// Local-exec and local-dynamic fields hold the distance itself.
+/// Accesses to the thread-locals of a program that is a shared library stay calls of
+/// `__tls_get_addr`, which find them wherever the loader has put them in each thread. Only the
+/// two words that say which ones are ours: the linker would make them mean the patch's own.
+pub fn of_a_library(draft: &mut Draft, site: Site<'_>, behind: u64) -> anyhow::Result<()> {
+    let reloc = site.reloc;
+    match RelocationType(reloc.r_type) {
+        R_X86_64_TLSGD | R_X86_64_TLSLD => {
+            ensure!(reloc.addend == -4, "an offset into a thread-local has an unknown form");
+            let target = draft.thread_local_place(behind);
+            let (offset, r_type) = (reloc.offset, R_X86_64_PC32.0);
+            draft.sections[site.section].relocs.push(DraftReloc {
+                offset,
+                r_type,
+                target,
+                addend: -4,
+            });
+            Ok(())
+        }
+        R_X86_64_DTPOFF32 => write(draft, site, i64::try_from(behind)?),
+        _ => bail!(
+            "it was compiled to find a thread-local at a place that only programs have \
+             (`-Z tls-model`)"
+        ),
+    }
+}
+
+/// A local-exec field holds the distance from the thread pointer itself.
 pub fn local_exec(draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<()> {
     let field = site.reloc.offset as usize;
     if let Bound::ThreadLocalAt(distance) = bound {
-        let value = i32::try_from(distance + site.reloc.addend)?;
-        let data = &mut draft.sections[site.section].data;
-        ensure!(field + 4 <= data.len(), "a relocation lies outside its section");
-        data[field..field + 4].copy_from_slice(&value.to_le_bytes());
-        return Ok(());
+        return write(draft, site, distance);
     }
     let load = load(draft, bound)?;
     let code = &draft.sections[site.section].data;
@@ -30,6 +55,25 @@ pub fn local_exec(draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Re
     } else {
         thunk::address_of(draft, site, load)
     }
+}
+
+/// A local-dynamic field holds a distance from what the sequence before it has found, which in a
+/// program is made to be the thread pointer, and in a library is the start of its thread-locals.
+pub fn within_block(draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<()> {
+    if let Bound::ThreadLocalAt(distance) = bound {
+        return write(draft, site, distance);
+    }
+    let load = load(draft, bound)?;
+    thunk::thread_local_address(draft, site, load)
+}
+
+fn write(draft: &mut Draft, site: Site<'_>, distance: i64) -> anyhow::Result<()> {
+    let field = site.reloc.offset as usize;
+    let value = i32::try_from(distance + site.reloc.addend)?;
+    let data = &mut draft.sections[site.section].data;
+    ensure!(field + 4 <= data.len(), "a relocation lies outside its section");
+    data[field..field + 4].copy_from_slice(&value.to_le_bytes());
+    Ok(())
 }
 
 /// `mov x@gottpoff(%rip), %r` reads the distance from a word.

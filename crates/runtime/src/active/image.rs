@@ -1,12 +1,12 @@
 //! Images: the program and the patches that it has loaded. What is asked of one is answered by the
 //! dynamic loader's own list, so that no address is written to or read from that is not there.
 
-use std::ffi::{CStr, OsStr, c_void};
+use std::ffi::{CStr, CString, OsStr, c_void};
 use std::fs::File;
 use std::ops::Range;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::sys::page_size;
 
@@ -33,6 +33,9 @@ pub struct Image {
     pub base: usize,
     /// The GNU build id; empty where there is none.
     pub build_id: Vec<u8>,
+    /// The number under which the loader keeps its thread-locals; 0 where it has none.
+    pub thread_locals: usize,
+    name: CString,
     file: PathBuf,
     segments: Vec<Segment>,
     /// What the loader makes read-only once it has finished.
@@ -77,6 +80,18 @@ impl Image {
         self.segments.iter().any(|s| s.flags & flag != 0 && holds(&s.addresses))
     }
 
+    /// Whether it is what the process was started from, and not a library.
+    pub fn is_program(&self) -> bool {
+        // SAFETY: the call only reads what the kernel has left for the process.
+        let headers = unsafe { libc::getauxval(libc::AT_PHDR) } as usize;
+        self.name.is_empty() || self.segments.iter().any(|s| s.addresses.contains(&headers))
+    }
+
+    /// What the loader calls it; empty where it is the program.
+    pub fn name(&self) -> &CStr {
+        &self.name
+    }
+
     /// Where its code is.
     pub fn code(&self) -> Vec<Range<usize>> {
         let code = self.segments.iter().filter(|segment| segment.flags & libc::PF_X != 0);
@@ -114,15 +129,22 @@ unsafe extern "C" fn visit(
     if image.segments.iter().any(|s| s.addresses.contains(&search.address)) {
         // SAFETY: the loader's names end with a zero byte.
         let name = unsafe { (!info.dlpi_name.is_null()).then(|| CStr::from_ptr(info.dlpi_name)) };
-        image.file = match name.map(CStr::to_bytes) {
+        image.name = name.map(CStr::to_owned).unwrap_or_default();
+        image.file = match image.name.to_bytes() {
             // The program itself has no name.
-            None | Some(b"") => PathBuf::from("/proc/self/exe"),
-            Some(name) => PathBuf::from(OsStr::from_bytes(name)),
+            b"" => PathBuf::from("/proc/self/exe"),
+            name => absolute(Path::new(OsStr::from_bytes(name))),
         };
+        image.thread_locals = info.dlpi_tls_modid;
         search.found = Some(image);
         return 1;
     }
     0
+}
+
+/// A library may have been loaded by a path that counts from a folder which the program leaves.
+fn absolute(path: &Path) -> PathBuf {
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf())
 }
 
 fn describe(base: usize, headers: &[libc::Elf64_Phdr]) -> Image {

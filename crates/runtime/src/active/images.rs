@@ -84,6 +84,10 @@ impl Images {
         let address = image.base.wrapping_add(binding.value as usize);
         let value = match binding.kind {
             BindingKind::Address => address as u64,
+            BindingKind::ThreadLocals if image.thread_locals == 0 => {
+                return Err("the patch is for thread-locals, and this program has none".into());
+            }
+            BindingKind::ThreadLocals => image.thread_locals as u64,
             BindingKind::Copy => {
                 if !image.allows(address, size_of::<u64>(), Use::Read) {
                     return Err(format!("there is nothing to be copied at {address:#x}"));

@@ -115,6 +115,23 @@ fn fill(path: PathBuf, mut file: File, bytes: &[u8]) -> Result<PathBuf, String> 
     }
 }
 
+/// Keeps the library with this code from being unloaded: its thread, what patches have bound to, and
+/// the entries that lead out of it would all be gone. A program is never unloaded.
+///
+/// # Errors
+/// The dynamic loader's own words.
+pub fn keep(own: &Image) -> Result<(), String> {
+    if own.is_program() {
+        return Ok(());
+    }
+    // Without RTLD_NODELETE the loader would count this as one user of many, and a host may call
+    // `dlclose` until there is none.
+    let flags = libc::RTLD_LAZY | libc::RTLD_NOLOAD | libc::RTLD_NODELETE;
+    // SAFETY: the name ends with a zero byte, and nothing is loaded anew, so that no code runs.
+    let handle = unsafe { libc::dlopen(own.name().as_ptr(), flags) };
+    if handle.is_null() { Err(loader_error()) } else { Ok(()) }
+}
+
 /// Loads the library. `file` is removed where that fails.
 ///
 /// # Errors

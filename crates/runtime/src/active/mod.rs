@@ -50,11 +50,20 @@ pub fn start() {
     }
 }
 
-/// The same before `main`, where nothing else runs yet: what it finds in the environment is taken
-/// out of it, so that the processes that the program starts are not taken for it.
+/// The same when the loader has just loaded this code. In a program that is before `main`, where
+/// nothing else runs yet: what is found in the environment is taken out of it, so that the processes
+/// that the program starts are not taken for it.
+///
+/// A library may be loaded at any time, beside threads that read the environment; and the loader
+/// lets the runtime's thread do little before the library's constructors are done, so that it must
+/// not be waited for.
 #[cfg(feature = "inject")]
-fn start_before_main() {
+fn start_at_load() {
     let Some(server) = Server::of_environment() else { return };
+    if !own_image().is_some_and(|image| image.is_program()) {
+        launch(server, sys::apart::leave);
+        return;
+    }
     if std::env::var_os(ENV_CHILDREN).is_none() {
         for name in [ENV_ADDR, ENV_TOKEN] {
             // SAFETY: there is no other thread that could be reading the environment.
@@ -91,9 +100,17 @@ fn launch(server: Server, first: fn()) -> bool {
     if STARTED.swap(true, Ordering::SeqCst) {
         return false;
     }
+    let Some(image) = own_image() else {
+        connection::say("the file that this program was loaded from cannot be found");
+        return false;
+    };
+    if let Err(e) = library::keep(&image) {
+        connection::say(&format!("this library cannot be kept from being unloaded: {e}"));
+        return false;
+    }
     let body = move || {
         first();
-        run(&server.address, &server.token);
+        run(&server.address, &server.token, image);
     };
     // The program's signal handlers never run on this thread, since it inherits this mask.
     let thread = sys::mask::blocked(|| thread::Builder::new().name("hotpatch".into()).spawn(body));
@@ -104,12 +121,12 @@ fn launch(server: Server, first: fn()) -> bool {
     thread.is_ok()
 }
 
-fn run(address: &str, token: &str) {
-    let own_code = run as fn(&str, &str) as usize;
-    let Some(program) = image::Image::of(own_code) else {
-        connection::say("the file that this program was loaded from cannot be found");
-        return;
-    };
+/// The file with this code: the program, or the library that another program has loaded.
+fn own_image() -> Option<image::Image> {
+    image::Image::of(own_image as fn() -> Option<image::Image> as usize)
+}
+
+fn run(address: &str, token: &str, program: image::Image) {
     sys::enter();
     safepoint::enter();
     stacks::enter();

@@ -6,12 +6,12 @@ use std::process::{Command, ExitStatus, Stdio};
 
 use serde_json::Value;
 
-use super::{Injected, Runtime, link_flags};
+use super::{Injected, Runtime};
 
 /// How many of the linker's own lines are kept as the reason.
 const LINES: usize = 3;
 
-/// Runs rustc with the runtime. Where the program compiles and cannot be linked with it (one
+/// Runs rustc with the runtime by these flags. Where the program compiles and cannot be linked with it (one
 /// without std, say), it is linked as the user has it, and the result tells why. rustc leaves
 /// `link_args` once it calls the linker.
 ///
@@ -19,12 +19,12 @@ const LINES: usize = 3;
 /// Where rustc cannot be run.
 pub fn run(
     rustc: &dyn Fn() -> Command,
-    runtime: &Runtime,
+    (runtime, flags): (&Runtime, &[String]),
     link_args: &Path,
 ) -> io::Result<(ExitStatus, Injected)> {
     let key = runtime.key.clone();
     let mut command = rustc();
-    command.args(link_flags(runtime)).stderr(Stdio::piped());
+    command.args(flags).stderr(Stdio::piped());
     let output = command.stdout(Stdio::inherit()).spawn()?.wait_with_output()?;
     let linked = link_args.metadata().is_ok_and(|file| file.len() > 0);
     if output.status.success() || !linked {

@@ -1,7 +1,7 @@
 //! Bringing the runtime into programs that do not depend on it.
 //!
 //! [`sources`] has it as text inside of this tool; [`build`] compiles it once for each compiler,
-//! target and panic strategy, of what [`obtain`] has fetched; the wrapper hands [`link_flags`] to the rustc that links the program.
+//! target and panic strategy, of what [`obtain`] has fetched; the wrapper hands [`flags`] to the rustc that links the program.
 //! The crates of that build have a metadata string of their own, so that none of their symbols is
 //! one of the program's, even where both use the same version of a crate.
 
@@ -11,12 +11,17 @@ mod obtain;
 mod order;
 mod sources;
 
+use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde::{Deserialize, Serialize};
 
+use super::args::Call;
 use super::record::Unit;
+use super::rewrite;
 use crate::session::Store;
+use crate::target::linking;
 
 pub use build::{Asked, ensure};
 pub use link::run as link;
@@ -45,7 +50,7 @@ pub struct Injected {
 
 /// The flags with which rustc links the runtime into a program, in front of the standard library,
 /// which it needs.
-pub fn link_flags(runtime: &Runtime) -> Vec<String> {
+fn program_flags(runtime: &Runtime) -> Vec<String> {
     let mut flags = vec!["-L".into(), format!("native={}", runtime.folder.display())];
     for (at, library) in runtime.libraries.iter().enumerate() {
         // Nothing refers to the runtime, and all that it has is found from it.
@@ -53,6 +58,50 @@ pub fn link_flags(runtime: &Runtime) -> Vec<String> {
         flags.extend(["-l".into(), format!("static:{whole}+verbatim={library}")]);
     }
     flags
+}
+
+/// The flags with which rustc links the runtime into what the call makes.
+///
+/// # Errors
+/// Where rustc cannot be asked for its standard library.
+pub fn flags(runtime: &Runtime, call: &Call, rustc: &Path) -> io::Result<Vec<String>> {
+    match rewrite::makes_shared_library(call) {
+        true => Ok(library_flags(runtime, call, &standard_libraries(call, rustc)?)),
+        false => Ok(program_flags(runtime)),
+    }
+}
+
+/// The same as [`program_flags`] for a shared library. Native libraries would also become part of an
+/// rlib that the same call makes, so these are arguments of the linker, which come last: the
+/// standard library is named once more for linkers that do not look back.
+fn library_flags(runtime: &Runtime, call: &Call, standard: &[PathBuf]) -> Vec<String> {
+    let (linker, flavor) = (call.codegen("linker"), call.codegen("linker-flavor"));
+    let option = |name: &str| linking::handed_on(name, call.value("--target"), flavor, linker);
+    let file = |path: PathBuf| path.display().to_string();
+    let mut own = runtime.libraries.iter().map(|library| file(runtime.folder.join(library)));
+    let mut words = vec![option("--whole-archive")];
+    words.extend([own.next(), option("--no-whole-archive"), option("--start-group")]);
+    words.extend(own.map(Some));
+    words.extend(standard.iter().map(|path| Some(path.display().to_string())));
+    words.push(option("--end-group"));
+    let words = words.into_iter().flatten();
+    words.flat_map(|word| ["-C".into(), format!("link-arg={word}")]).collect()
+}
+
+/// The archives of the standard library.
+fn standard_libraries(call: &Call, rustc: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut command = Command::new(rustc);
+    command.args(["--print", "target-libdir"]);
+    if let Some(target) = call.value("--target") {
+        command.args(["--target", target]);
+    }
+    let output = command.output()?;
+    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let entries = std::fs::read_dir(folder)?.flatten().map(|entry| entry.path());
+    let mut found: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|e| e == "rlib")).collect();
+    found.sort();
+    Ok(found)
 }
 
 /// Whether a library is one of a compiled runtime.
@@ -87,7 +136,7 @@ mod tests {
             libraries: vec!["liba.rlib".into(), "libb.rlib".into()],
         };
         assert_eq!(
-            link_flags(&runtime).join(" "),
+            program_flags(&runtime).join(" "),
             "-L native=/a b -l static:+whole-archive,+verbatim=liba.rlib \
              -l static:+verbatim=libb.rlib"
         );

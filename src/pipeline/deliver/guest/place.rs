@@ -38,6 +38,9 @@ impl Place<'_> {
             let address = self.base(word.image)?.wrapping_add(word.value);
             let value = match word.kind {
                 BindingKind::Address => address,
+                BindingKind::ThreadLocals => {
+                    return Err("it uses a thread-local of a shared library".into());
+                }
                 BindingKind::Copy => (self.read)(address).ok_or(
                     "it uses a thread-local of an earlier patch, and the memory of the process \
                      cannot be read",

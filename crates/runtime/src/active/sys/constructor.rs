@@ -6,5 +6,5 @@
 static CONSTRUCTOR: extern "C" fn() = construct;
 
 extern "C" fn construct() {
-    crate::active::start_before_main();
+    crate::active::start_at_load();
 }
