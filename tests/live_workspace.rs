@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::fs::File;
+
 use support::{Fixture, Watch, values};
 
 const ENGINE: &str = "engine/src/lib.rs";
@@ -64,6 +66,31 @@ fn several_files_in_one_save_give_one_patch() {
     assert_eq!(crates, ["app", "engine", "tool"], "{built:?}");
     watch.let_it_run(5);
     assert_eq!(watch.events("patch-applied").len(), 1);
+    check_ticks(&watch);
+    watch.stop();
+}
+
+#[test]
+fn a_crate_that_is_saved_while_the_others_are_primed() {
+    let fixture = Fixture::copy("workspace");
+    // Whoever holds this lock keeps thin builds waiting, the priming one too.
+    let units = fixture.path("target/hotpatch/units");
+    std::fs::create_dir_all(&units).expect("a folder");
+    let lock = File::create(units.join("thin.lock")).expect("a file");
+    lock.lock().expect("a lock");
+    let mut watch = Watch::start_with(&fixture, &["-p", "app", "--restart", "never"]);
+    watch.wait_text("tick 1 ");
+    // The program's own crate first, so that the first job does not know of the library's change.
+    fixture.edit("app/src/main.rs", "    10 // EDIT own", "    engine::brand_new() // EDIT own");
+    watch.let_it_run(3);
+    let new = "pub fn brand_new() -> u32 {\n    77\n}\n\n";
+    let text = std::fs::read_to_string(fixture.path(ENGINE)).expect("the library");
+    let (head, rest) = text.split_once("/// ").expect("an item");
+    fixture.write(ENGINE, &format!("{head}{new}/// {rest}"), support::Save::InPlace);
+    watch.let_it_run(3);
+    lock.unlock().expect("no lock");
+    watch.applied();
+    watch.wait_values(&[("own", "77")]);
     check_ticks(&watch);
     watch.stop();
 }

@@ -23,6 +23,8 @@ pub struct Workshop {
     reporter: Arc<Reporter>,
     warned: BTreeSet<String>,
     newest: Option<ThinBuild>,
+    /// Files whose changes may be in thin builds that no patch was made of.
+    ahead: Vec<PathBuf>,
 }
 
 /// What changed files come to.
@@ -51,7 +53,8 @@ impl Workshop {
     pub fn open(fat: FatBuild, out: PathBuf, reporter: Arc<Reporter>) -> anyhow::Result<Workshop> {
         let image = Image::open(&fat)?;
         let guests = image.guests();
-        Ok(Workshop { fat, image, guests, out, reporter, warned: BTreeSet::new(), newest: None })
+        let (warned, newest, ahead) = (BTreeSet::new(), None, Vec::new());
+        Ok(Workshop { fat, image, guests, out, reporter, warned, newest, ahead })
     }
 
     /// Whether patches may change the layout of types of which the program may hold values.
@@ -111,11 +114,15 @@ impl Workshop {
         self.image.patches() + 1
     }
 
-    /// Takes note of a thin build of unchanged sources, so that the first patch need not read all
-    /// objects.
-    pub fn warm(&mut self, thin: &ThinBuild) {
-        // Where an object cannot be read, the next patch says so.
-        let _ = self.image.warm(thin);
+    /// Takes note of the priming build, if it came to its end, so that the first patch need not
+    /// read all objects. What was saved while it ran may be in it: whatever is built next may use
+    /// that, so that the first patch has it too.
+    pub fn primed(&mut self, thin: Option<&ThinBuild>) {
+        self.ahead = self.fat.changed_inputs();
+        if let Some(thin) = thin {
+            // Where an object cannot be read, the next patch says so.
+            let _ = self.image.warm(thin);
+        }
     }
 
     /// Forgets the newest patch, which the program did not take.
@@ -129,7 +136,7 @@ impl Workshop {
     /// [`thin::Rejected`] where the code does not compile, a refusal where a patch cannot carry
     /// the change, an environment failure for the rest.
     pub fn make(&mut self, files: &[PathBuf], since: Instant) -> anyhow::Result<Made> {
-        let keys = thin::affected(&self.fat, files);
+        let keys = thin::affected(&self.fat, &[files, &self.ahead].concat());
         self.reporter.emit(&Event::ChangeDetected {
             files: files.to_vec(),
             crates: crates(&self.fat, &keys),
@@ -138,7 +145,9 @@ impl Workshop {
         let thin = thin?;
         thin.update_inputs(&mut self.fat);
         let (outcome, relink_ms) = timed(|| self.image.relink(&self.fat, &thin, &self.out));
-        let relinked = match outcome? {
+        let outcome = outcome?;
+        self.ahead.clear();
+        let relinked = match outcome {
             Outcome::Nothing { notes } => return Ok(Made::Nothing { notes }),
             Outcome::Patch(relinked) => relinked,
         };

@@ -140,9 +140,7 @@ fn work(mut workshop: Workshop, primer: Primer, orders: &Receiver<Order>, tell: 
     }
     // The two must not run at once, and what it has begun is worth finishing. What it failed at
     // is tried again, and told then.
-    if let Ok(Some(primed)) = primer.finish() {
-        workshop.warm(&primed);
-    }
+    workshop.primed(primer.finish().ok().flatten().as_ref());
     while let Some(order) = first.take().or_else(|| orders.recv().ok()) {
         let job = match order {
             Order::Make(job) => job,
