@@ -3,7 +3,6 @@
 
 use std::io;
 use std::net::{TcpStream, ToSocketAddrs};
-use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
 use hotpatch_protocol::frame::MAX_FRAME;
@@ -65,7 +64,7 @@ pub fn say(text: &str) {
 fn converse(address: &str, token: &str, patches: &mut Patches) -> End {
     let Some(mut socket) = dial(address) else { return End::Lost };
     let end = listen(&mut socket, token, patches);
-    talk_through(-1);
+    talk_through(None);
     end
 }
 
@@ -88,7 +87,7 @@ fn listen(socket: &mut Socket, token: &str, patches: &mut Patches) -> End {
                 Ok(ServerMessage::Welcome { cache_dir }) => {
                     patches.store.shared = cache_dir.map(Into::into);
                     welcome = true;
-                    talk_through(socket.get_ref().as_raw_fd());
+                    talk_through(socket.get_ref().place());
                     let types = carry::types();
                     if !types.is_empty() && !send(socket, &ClientMessage::CarriesOver { types }) {
                         return End::Lost;
@@ -174,7 +173,7 @@ fn hello(token: &str, patches: &Patches) -> ClientMessage {
 }
 
 #[cfg(not(hotpatch_detours))]
-fn talk_through(_: i32) {}
+fn talk_through(_: Option<sys::line::Place>) {}
 
 /// Sends a message; false where the connection is lost.
 fn send(socket: &mut Socket, message: &ClientMessage) -> bool {

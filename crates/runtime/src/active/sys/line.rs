@@ -29,6 +29,15 @@ pub struct Line {
     limit: Option<Option<Duration>>,
 }
 
+/// The descriptor of a connection.
+#[derive(Debug, Clone, Copy)]
+pub struct Place {
+    /// Its number.
+    pub descriptor: i32,
+    /// Device and inode, where somebody else could take the number.
+    pub identity: Option<(u64, u64)>,
+}
+
 impl Line {
     /// Takes a connection over.
     pub fn new(stream: TcpStream) -> Line {
@@ -38,6 +47,12 @@ impl Line {
         let stream = raised(stream);
         let identity = identity(stream.as_raw_fd());
         Line { stream: Some(stream), identity, limit: None }
+    }
+
+    /// Where it is, for whoever sends without it; nothing once it is lost.
+    pub fn place(&self) -> Option<Place> {
+        let descriptor = self.stream.as_ref()?.as_raw_fd();
+        Some(Place { descriptor, identity: self.identity })
     }
 
     /// How long a read may take.
@@ -63,13 +78,6 @@ impl Line {
             let _ = self.stream.take().map(IntoRawFd::into_raw_fd);
         }
         self.stream.as_ref().ok_or_else(|| io::Error::from(io::ErrorKind::NotConnected))
-    }
-}
-
-impl AsRawFd for Line {
-    /// -1 once it is lost.
-    fn as_raw_fd(&self) -> i32 {
-        self.stream.as_ref().map_or(-1, AsRawFd::as_raw_fd)
     }
 }
 
@@ -120,8 +128,8 @@ fn raised(stream: TcpStream) -> TcpStream {
     unsafe { TcpStream::from_raw_fd(raised) }
 }
 
-/// What tells an open file from others: sockets have inodes too.
-fn identity(descriptor: i32) -> Option<(u64, u64)> {
+/// What tells an open file from others, device and inode: sockets have these too.
+pub fn identity(descriptor: i32) -> Option<(u64, u64)> {
     let mut found = MaybeUninit::<libc::stat>::zeroed();
     // SAFETY: the call writes one `stat`, of which all bytes zero is a valid value.
     unsafe {
