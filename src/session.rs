@@ -202,11 +202,21 @@ impl Store {
 
     /// The folder that remembers what one-shot patches have brought to a program's processes.
     pub fn chain(&self, build_id: &str) -> PathBuf {
-        self.root.join("chain").join(build_id)
+        self.all_chains().join(build_id)
+    }
+
+    /// The folder of what is remembered of all programs' one-shot patches.
+    pub fn all_chains(&self) -> PathBuf {
+        self.root.join("chain")
+    }
+
+    /// The folder of all programs' patches.
+    pub fn all_patches(&self) -> PathBuf {
+        self.root.join("patches")
     }
 
     /// The folder that patches of one program go to, by its build id.
     pub fn patches(&self, build_id: &str) -> PathBuf {
-        self.root.join("patches").join(build_id)
+        self.all_patches().join(build_id)
     }
 }

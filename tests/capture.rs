@@ -101,6 +101,21 @@ fn a_second_fat_finds_everything_fresh() {
 }
 
 #[test]
+fn patches_of_builds_that_are_gone_are_removed() {
+    let project = everything();
+    project.fat(&[]).expect_code(0);
+    let build_id = project.load().build_id;
+    let store = project.path("main/target/hotpatch");
+    let folders = |build: &str| ["patches", "chain"].map(|kind| store.join(kind).join(build));
+    for folder in [folders(&build_id), folders("0123456789abcdef")].concat() {
+        fs::create_dir_all(folder).unwrap();
+    }
+    project.fat(&[]).expect_code(0);
+    assert_eq!(folders(&build_id).map(|folder| folder.is_dir()), [true, true]);
+    assert_eq!(folders("0123456789abcdef").map(|folder| folder.exists()), [false, false]);
+}
+
+#[test]
 fn a_plain_cargo_build_is_left_in_peace() {
     let project = everything();
     let fresh = ["Fresh itoa", "Fresh member", "Fresh outside", "Fresh mac", "Fresh app"];

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use super::args::Call;
 use super::collect::{Collected, Missing, collect};
+use super::prune::prune;
 use super::record::{self, FatBuild, Unit, VERSION};
 use super::select::Choice;
-use super::wrapping::{Locals, Wrapping, prune};
+use super::wrapping::{Locals, Wrapping};
 use super::{baseline, cargo, inject, linked, program};
 use crate::cargo_config::Sources;
 use crate::error::Failure;
@@ -37,8 +38,7 @@ pub fn build(
     let mut wrapping = wrapping.injecting(inject, &choice, session);
     let built = cargo::build(&args, &wrapping, &mut emit)?;
     let mut found = collect(&session.store, &built, (&choice, inject), &locals)?;
-    let again = !found.missing.is_empty();
-    if again {
+    if !found.missing.is_empty() {
         // Cargo found crates fresh whose captures are gone or were overtaken.
         wrapping = make_stale(session, &locals, &found.missing, wrapping)?;
         wrapping = wrapping.injecting(inject, &choice, session);
@@ -51,9 +51,7 @@ pub fn build(
     let fat = describe(found, args)?;
     let name = choice.record_name(&session.selection);
     record::write(&session.store.programs().join(name), &fat)?;
-    if again {
-        prune(&session.store, &wrapping.generation());
-    }
+    prune(&session.store, &wrapping.generation());
     Ok(fat)
 }
 

@@ -16,6 +16,7 @@ pub mod link_args;
 pub mod linked;
 mod load;
 mod program;
+mod prune;
 pub mod record;
 pub mod rewrite;
 mod select;

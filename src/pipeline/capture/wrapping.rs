@@ -20,7 +20,7 @@ use super::wrapper::{OWN_PACKAGES, TROUBLE};
 use crate::cargo_config::Sources;
 use crate::env;
 use crate::error::Failure;
-use crate::session::{Session, Store};
+use crate::session::Session;
 
 const LINK: &str = "cargo-hotpatch";
 
@@ -195,42 +195,4 @@ fn reachable<'a>(metadata: &'a Metadata, from: Vec<&'a PackageId>) -> BTreeSet<&
         open.extend(next.filter(|id| seen.insert(id)));
     }
     seen
-}
-
-/// Removes captures of earlier generations that no program's record names.
-pub fn prune(store: &Store, generation: &str) {
-    #[derive(serde::Deserialize)]
-    struct Named {
-        #[serde(default)]
-        key: String,
-        #[serde(default)]
-        generation: String,
-    }
-    #[derive(serde::Deserialize)]
-    struct Program {
-        units: Vec<Named>,
-    }
-    let entries = |folder: PathBuf| {
-        std::fs::read_dir(folder).into_iter().flatten().filter_map(|e| Some(e.ok()?.path()))
-    };
-    let text = |file: &Path| std::fs::read_to_string(file).unwrap_or_default();
-    let mut used = BTreeSet::new();
-    for file in entries(store.programs()) {
-        if let Ok(program) = serde_json::from_str::<Program>(&text(&file)) {
-            used.extend(program.units.into_iter().map(|u| u.key));
-        }
-    }
-    for folder in entries(store.units()) {
-        let name = folder.file_name().map(|n| n.to_string_lossy().into_owned());
-        let unit = serde_json::from_str::<Named>(&text(&folder.join("unit.json")));
-        let old = unit.is_ok_and(|u| u.generation != generation);
-        if old && name.is_some_and(|name| !used.contains(&name)) {
-            _ = std::fs::remove_dir_all(folder);
-        }
-    }
-    for folder in entries(store.wrappers()) {
-        if folder.file_name().is_some_and(|name| name != generation) {
-            _ = std::fs::remove_dir_all(folder);
-        }
-    }
 }
