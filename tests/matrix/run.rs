@@ -84,19 +84,12 @@ impl Live {
         let files: BTreeSet<_> = row.edits.iter().map(|(file, ..)| *file).collect();
         let before: Vec<_> = files.into_iter().map(|file| (file, self.text(file))).collect();
         self.forget();
-        for (file, text) in edited(row, &before) {
-            let folder = self.fixture.path(&file);
-            fs::create_dir_all(folder.parent().unwrap_or(&folder)).map_err(|e| e.to_string())?;
-            self.fixture.write(&file, &text, Save::Rename);
-        }
+        self.save(
+            edited(row, &before).into_iter().map(|(file, text)| (file, Some(text))).collect(),
+        );
         self.becomes(row.then)?;
         self.forget();
-        for (file, text) in &before {
-            match text {
-                Some(text) => self.fixture.write(file, text, Save::Rename),
-                None => fs::remove_file(self.fixture.path(file)).map_err(|e| e.to_string())?,
-            }
-        }
+        self.save(before.into_iter().map(|(file, text)| (file.to_owned(), text)).collect());
         for (name, value) in row.lasting {
             self.base.insert((*name).into(), (*value).into());
         }
@@ -111,6 +104,23 @@ impl Live {
             return Err(format!("taking it back came to {}", outcome.0));
         }
         self.shows(&[]).map_err(|e| format!("after it was taken back: {e}"))
+    }
+
+    /// Gives the files these texts, or removes them, in one save.
+    fn save(&self, files: Vec<(String, Option<String>)>) {
+        self.watch.save_at_once(|| {
+            for (file, text) in files {
+                let path = self.fixture.path(&file);
+                match text {
+                    Some(text) => {
+                        let folder = path.parent().unwrap_or(&path);
+                        fs::create_dir_all(folder).expect("a folder");
+                        self.fixture.write(&file, &text, Save::Rename);
+                    }
+                    None => fs::remove_file(path).expect("a file that was made before"),
+                }
+            }
+        });
     }
 
     fn text(&self, file: &str) -> Option<String> {
@@ -174,20 +184,10 @@ impl Live {
         }
     }
 
-    /// What became of a save. A save of several files may come in two parts, the first of which
-    /// does not compile.
+    /// What became of a save.
     fn outcome(&mut self) -> Result<Event, Wrong> {
-        let log = self.watch.log();
         let told = |e: &Event| OUTCOMES.contains(&e.reason()) || e.is_compile_error();
-        let found = log.event(PATIENCE, &mut self.event, told, |_| false)?;
-        if !found.is_compile_error() {
-            return Ok(found);
-        }
-        let again = |e: &Event| e.reason() == "change-detected";
-        match log.event(std::time::Duration::from_secs(2), &mut self.event, again, |_| false) {
-            Ok(_) => self.outcome(),
-            Err(_) => Ok(found),
-        }
+        self.watch.log().event(PATIENCE, &mut self.event, told, |_| false)
     }
 
     fn outcome_of(&mut self, reason: &str) -> Result<Event, Wrong> {
