@@ -1,7 +1,9 @@
-//! The project's own chores: `cargo xtask bench`, `cargo xtask setup-cross`, `cargo xtask storm`.
+//! The project's own chores: `cargo xtask bench`, `cargo xtask programs`,
+//! `cargo xtask setup-cross`, `cargo xtask storm`.
 
 mod bench;
 mod cross;
+mod programs;
 mod published;
 mod storm;
 mod tool;
@@ -19,6 +21,8 @@ struct Cli {
 enum Task {
     /// Measures save-to-running against bare rustc and against a rebuild with restart.
     Bench(bench::Options),
+    /// Uses published programs while they are edited, some of them under load.
+    Programs(programs::Options),
     /// Edits functions of published programs while they run.
     Storm(storm::Options),
     /// Sets up what the tests for other targets need; what is there already is left alone.
@@ -28,6 +32,7 @@ enum Task {
 fn main() -> anyhow::Result<()> {
     match Cli::parse().task {
         Task::Bench(options) => bench::run(&options),
+        Task::Programs(options) => programs::run(&options),
         Task::Storm(options) => storm::run(&options),
         Task::SetupCross(options) => cross::run(&options),
     }

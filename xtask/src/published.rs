@@ -6,6 +6,48 @@ use std::process::Command;
 
 use anyhow::{Context, ensure};
 
+/// A package of the registry, and what of it is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Package {
+    /// Its name.
+    pub name: &'static str,
+    /// Its version.
+    pub version: &'static str,
+    /// What kind of program it is, for tables.
+    pub kind: &'static str,
+    /// Cargo's selection of the target.
+    pub selection: &'static [&'static str],
+}
+
+const fn package(
+    name: &'static str,
+    version: &'static str,
+    kind: &'static str,
+    selection: &'static [&'static str],
+) -> Package {
+    Package { name, version, kind, selection }
+}
+
+pub const CSVLENS: Package = package("csvlens", "0.15.1", "terminal UI", &["--bin", "csvlens"]);
+pub const SIMPLE_HTTP_SERVER: Package =
+    package("simple-http-server", "0.8.1", "web server, threads", &[]);
+pub const MINI_REDIS: Package =
+    package("mini-redis", "0.4.1", "async server, tokio", &["--bin", "mini-redis-server"]);
+pub const CARGO_WATCH: Package = package("cargo-watch", "8.5.3", "file watcher", &[]);
+pub const RUSTY_RAIN: Package =
+    package("rusty-rain", "0.5.1", "animation loop", &["--bin", "rusty-rain"]);
+pub const HECS: Package =
+    package("hecs", "0.11.2", "ECS simulation", &["--example", "ffa_simulation"]);
+pub const RHAI: Package = package(
+    "rhai",
+    "1.27.0",
+    "script engine, REPL",
+    &["--bin", "rhai-repl", "--features", "bin-features"],
+);
+pub const BORE: Package = package("bore-cli", "0.6.0", "TCP tunnel, tokio", &[]);
+pub const TET_RIS: Package = package("tet-ris", "0.6.3", "terminal game", &[]);
+pub const JUST_LSP: Package = package("just-lsp", "0.11.0", "language server", &[]);
+
 /// Fetches a package and copies its source to `dir/NAME`; the copy is writable and new.
 ///
 /// # Errors
@@ -22,6 +64,28 @@ pub fn fetch(name: &str, version: &str, dir: &Path) -> anyhow::Result<PathBuf> {
     let _ = fs::remove_file(copy.join("rust-toolchain.toml"));
     separate(&copy)?;
     Ok(copy)
+}
+
+/// Fetches a dependency of an unpacked package to `dir` and makes the package use it by path: one
+/// line in its `Cargo.toml`, behind the head of the dependency's table.
+///
+/// # Errors
+/// Where it cannot be fetched, or the package has no such dependency.
+pub fn use_by_path(
+    copy: &Path,
+    (name, version): (&str, &str),
+    dir: &Path,
+) -> anyhow::Result<PathBuf> {
+    fs::create_dir_all(dir)?;
+    let dependency = fetch(name, version, dir)?;
+    let path = copy.join("Cargo.toml");
+    let manifest = fs::read_to_string(&path)?;
+    let heads = [format!("[dependencies.{name}]\n"), format!("[dev-dependencies.{name}]\n")];
+    let head = heads.iter().find(|head| manifest.contains(*head));
+    let head = head.with_context(|| format!("{} has no {name}", path.display()))?;
+    let line = format!("{head}path = {:?}\n", dependency.display().to_string());
+    fs::write(&path, manifest.replacen(head, &line, 1))?;
+    Ok(dependency)
 }
 
 /// Where cargo unpacked the package: programs without a library are in no `cargo metadata`, but

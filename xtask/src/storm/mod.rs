@@ -56,7 +56,7 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     println!("{}, seed {seed}\n", crate::tool::machine());
     println!("{}", Tally::head());
     let mut notes = Vec::new();
-    for program in programs::ALL.iter().filter(|p| options.wants(p.name)) {
+    for program in programs::ALL.iter().filter(|p| options.wants(p.package.name)) {
         let tally = storm(program, &tool, &dir, (seed, options.functions))?;
         println!("{}", tally.line(program));
         notes.extend(tally.notes(program));
@@ -84,7 +84,7 @@ fn storm(
     dir: &Path,
     (seed, count): (u64, usize),
 ) -> anyhow::Result<Tally> {
-    let source = crate::published::fetch(program.name, program.version, dir)?;
+    let source = crate::published::fetch(program.package.name, program.package.version, dir)?;
     let mut session = Session::start(program, &source, tool)?;
     let chosen = functions::choose(&functions::find(&source, &session.binary)?, seed, count);
     let mut tally = Tally::default();

@@ -1,18 +1,13 @@
 //! The programs: of different kinds, each running until it is told to end.
 
 use super::activity::Activity;
+use crate::published::{self, Package};
 
 /// A published program and how it is used.
 #[derive(Debug)]
 pub struct Program {
-    /// The package.
-    pub name: &'static str,
-    /// Its version.
-    pub version: &'static str,
-    /// What kind of program it is, for the table.
-    pub kind: &'static str,
-    /// Cargo's selection of the target.
-    pub selection: &'static [&'static str],
+    /// What is fetched, and what of it is run.
+    pub package: Package,
     /// Its arguments; `{dir}` is a folder with a few files.
     pub args: &'static [&'static str],
     /// Whether it wants a terminal.
@@ -24,64 +19,38 @@ pub struct Program {
 /// All of them.
 pub const ALL: &[Program] = &[
     Program {
-        name: "csvlens",
-        version: "0.15.1",
-        kind: "terminal UI",
-        selection: &["--bin", "csvlens"],
+        package: published::CSVLENS,
         args: &["{dir}/table.csv"],
         terminal: true,
         activity: Activity::Type("jjjkkG"),
     },
     Program {
-        name: "simple-http-server",
-        version: "0.8.1",
-        kind: "web server, threads",
-        selection: &[],
+        package: published::SIMPLE_HTTP_SERVER,
         args: &["--index", "--port", "18641", "{dir}"],
         terminal: false,
         activity: Activity::Http(18641),
     },
     Program {
-        name: "mini-redis",
-        version: "0.4.1",
-        kind: "async server, tokio",
-        selection: &["--bin", "mini-redis-server"],
+        package: published::MINI_REDIS,
         args: &["--port", "18642"],
         terminal: false,
         activity: Activity::Redis(18642),
     },
     Program {
-        name: "cargo-watch",
-        version: "8.5.3",
-        kind: "file watcher",
-        selection: &[],
+        package: published::CARGO_WATCH,
         args: &["watch", "-C", "{dir}", "--no-vcs-ignores", "-w", "touched", "-s", "true"],
         terminal: false,
         activity: Activity::Touch("touched"),
     },
+    Program { package: published::RUSTY_RAIN, args: &[], terminal: true, activity: Activity::None },
     Program {
-        name: "rusty-rain",
-        version: "0.5.1",
-        kind: "animation loop",
-        selection: &["--bin", "rusty-rain"],
-        args: &[],
-        terminal: true,
-        activity: Activity::None,
-    },
-    Program {
-        name: "hecs",
-        version: "0.11.2",
-        kind: "ECS simulation",
-        selection: &["--example", "ffa_simulation"],
+        package: published::HECS,
         args: &[],
         terminal: false,
         activity: Activity::Type("\n?\n"),
     },
     Program {
-        name: "rhai",
-        version: "1.27.0",
-        kind: "script engine, REPL",
-        selection: &["--bin", "rhai-repl", "--features", "bin-features"],
+        package: published::RHAI,
         args: &[],
         terminal: true,
         activity: Activity::Type("let x = [1, 2, 3]; x.map(|v| v * 2)\r"),

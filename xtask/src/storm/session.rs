@@ -70,7 +70,7 @@ pub struct Session<'a> {
 impl<'a> Session<'a> {
     /// Builds the program, starts it and waits until it is connected.
     pub fn start(program: &'a Program, source: &Path, tool: &Path) -> anyhow::Result<Self> {
-        let folder = source.with_file_name(format!("{}-files", program.name));
+        let folder = source.with_file_name(format!("{}-files", program.package.name));
         fs::create_dir_all(folder.join("sub"))?;
         let table: String = (0..500).map(|n| format!("{n},name {n},{}\n", n * n)).collect();
         fs::write(folder.join("table.csv"), format!("id,name,square\n{table}"))?;
@@ -121,10 +121,10 @@ impl<'a> Session<'a> {
                 Err(e) => bail!("`watch` ended: {e}"),
             }
             if let Some(end) = self.ended() {
-                bail!("{} ended before it was connected: {end}", self.program.name);
+                bail!("{} ended before it was connected: {end}", self.program.package.name);
             }
         }
-        bail!("{} did not connect", self.program.name)
+        bail!("{} did not connect", self.program.package.name)
     }
 
     /// Writes a file and waits for what the tool says.
@@ -201,7 +201,7 @@ impl<'a> Session<'a> {
 fn watch(program: &Program, source: &Path, tool: &Path) -> anyhow::Result<Child> {
     let mut command = Command::new(tool);
     command.args(["hotpatch", "watch", "--no-run", "--message-format", "json"]);
-    command.args(program.selection).current_dir(source).stdin(Stdio::null());
+    command.args(program.package.selection).current_dir(source).stdin(Stdio::null());
     Ok(command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?)
 }
 

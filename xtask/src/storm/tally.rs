@@ -72,11 +72,14 @@ impl Tally {
     pub fn line(&self, program: &Program) -> String {
         let total: usize = self.counts.iter().sum();
         let counts = self.counts.map(|c| c.to_string()).join(" | ");
-        format!("| {} {} | {} | {total} | {counts} |", program.name, program.version, program.kind)
+        format!(
+            "| {} {} | {} | {total} | {counts} |",
+            program.package.name, program.package.version, program.package.kind
+        )
     }
 
     /// What was refused or wrong, a line each.
     pub fn notes(self, program: &Program) -> impl Iterator<Item = String> {
-        self.notes.into_iter().map(|n| format!("{}: {n}", program.name))
+        self.notes.into_iter().map(|n| format!("{}: {n}", program.package.name))
     }
 }
