@@ -1,6 +1,6 @@
 //! Events as lines for people, in cargo's manner: a verb at the right of 12 columns, then what.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::{Event, Timings};
@@ -245,7 +245,11 @@ impl Built {
     /// Which functions changed where.
     fn what(&self) -> String {
         let number = count(self.functions.len(), "function");
-        format!("{}: {number} ({})", list(&names(&self.files)), list(&self.functions))
+        // Instances of one generic function have one name.
+        let mut seen = BTreeSet::new();
+        let mut functions = self.functions.clone();
+        functions.retain(|name| seen.insert(name.clone()));
+        format!("{}: {number} ({})", list(&names(&self.files)), list(&functions))
     }
 
     /// How long its parts took.
@@ -339,6 +343,14 @@ mod tests {
         let line = applied(&mut human, 1);
         assert!(line.contains("a.rs, io/mod.rs, c.rs and 1 more: 5 functions"), "{line}");
         assert!(line.contains("(a, b, c and 2 more)"), "{line}");
+    }
+
+    #[test]
+    fn instances_of_a_generic_function_are_counted_and_named_once() {
+        let mut human = human();
+        built(&mut human, 1, &["p::show<T>", "p::tick", "p::show<T>"]);
+        let line = applied(&mut human, 1);
+        assert!(line.contains("3 functions (p::show<T>, p::tick)"), "{line}");
     }
 
     #[test]
