@@ -311,7 +311,7 @@ pub const ALL: &[Program] = &[
             to: "        println!(\"[{} changed]\", ops.len());\n        let mut child = self.child_process.lock()?;\n",
             ask: "",
             was: "[Running ",
-            shows: "[1 changed]",
+            shows: " changed]",
         },
         load: false,
     },
