@@ -353,7 +353,7 @@ pub const ALL: &[Program] = &[
         kept: Kept {
             what: "the documents that are open",
             ask: "hover 5 6",
-            part: |answer| after(answer, "\"value\":", "}"),
+            part: |answer| after(answer, "\"value\":", "\"}"),
             how: How::Same,
         },
         own: Edit {

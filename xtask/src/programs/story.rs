@@ -47,11 +47,14 @@ impl Story {
         let (old, new) = (&old[head..], &new[head..]);
         let tail = old.iter().rev().zip(new.iter().rev()).take_while(same).count();
         self.text += &format!("# {file}, line {}\n", head + 1);
-        for line in &old[..old.len() - tail] {
-            self.text += &format!("-{line}\n");
-        }
-        for line in &new[..new.len() - tail] {
-            self.text += &format!("+{line}\n");
+        let (old, new) = (&old[..old.len() - tail], &new[..new.len() - tail]);
+        let pair = (old.first().unwrap_or(&""), new.first().unwrap_or(&""));
+        let alike = |(a, b): &(char, char)| a == b;
+        let begin = pair.0.chars().zip(pair.1.chars()).take_while(alike).count();
+        for (sign, lines) in [('-', old), ('+', new)] {
+            for line in lines {
+                self.text += &format!("{sign}{}\n", cut(line, begin));
+            }
         }
     }
 
@@ -81,14 +84,21 @@ pub fn excerpt(text: &str, part: &str) -> String {
     let line = found.unwrap_or(part);
     let at = line.find(part).unwrap_or(0);
     let plain = |text: &str| text.chars().filter(|c| !c.is_control()).collect::<String>();
-    let before: String = plain(&line[..at]);
-    let after: String = plain(&line[at..]);
-    let skipped = before.chars().count().saturating_sub(WIDTH / 2);
-    let start = if skipped > 0 { "…" } else { "" };
-    let end = if after.chars().count() > WIDTH { "…" } else { "" };
-    let before: String = before.chars().skip(skipped).collect();
-    let after: String = after.chars().take(WIDTH).collect();
-    format!("{start}{before}{after}{end}")
+    cut(&plain(line), plain(&line[..at]).chars().count())
+}
+
+/// A line, cut on both sides of this character where it is long.
+fn cut(line: &str, at: usize) -> String {
+    let length = line.chars().count();
+    if length <= WIDTH + WIDTH / 2 {
+        return line.to_owned();
+    }
+    let from = at.saturating_sub(WIDTH / 2);
+    let to = (at + WIDTH).min(length);
+    let shown: String = line.chars().take(to).skip(from).collect();
+    let start = if from > 0 { "…" } else { "" };
+    let end = if to < length { "…" } else { "" };
+    format!("{start}{shown}{end}")
 }
 
 #[cfg(test)]

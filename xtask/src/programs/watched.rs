@@ -122,6 +122,11 @@ impl Watched {
         selection.insert(0, "watch");
         let mut command = format!("cargo hotpatch {} --log LOG", selection.join(" "));
         if !args.is_empty() {
+            let quoted = |arg: &String| match arg.contains(' ') {
+                true => format!("'{arg}'"),
+                false => arg.clone(),
+            };
+            let args: Vec<String> = args.iter().map(quoted).collect();
             command += &format!(" -- {}", args.join(" "));
         }
         let log = place.log.display().to_string();
