@@ -75,6 +75,14 @@ pub mod android {
     pub const LOCAL_APP_DATA: &str = "LOCALAPPDATA";
 }
 
+/// Names that Apple's tools give a meaning to.
+pub mod apple {
+    /// The folder of the libraries to link against.
+    pub const SDK: &str = "SDKROOT";
+    /// The program that knows it.
+    pub const FINDER: &str = "xcrun";
+}
+
 /// Names that cargo gives a meaning to.
 pub mod cargo {
     /// What all variables that stand for a configuration value begin with.

@@ -28,6 +28,8 @@ pub struct Session {
     pub store: Store,
     /// The kit for an Android target, or why there is none.
     pub android: Option<Result<android::Kit, String>>,
+    /// The target that is asked for; none is this machine.
+    pub target: Option<String>,
 }
 
 impl Session {
@@ -101,7 +103,8 @@ impl Session {
         };
         let mut selection = selection.clone();
         let android = android::configure(&mut selection, &metadata);
-        Session { selection, metadata, store: Store::new(&target_dir), android }
+        let target = android::target(&selection, &Sources::current(&selection.config).read());
+        Session { selection, metadata, store: Store::new(&target_dir), android, target }
     }
 }
 

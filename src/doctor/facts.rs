@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::cargo_config::Origin;
 use crate::error::Failure;
 use crate::session::android::Kit;
+use crate::target::apple::Sdk;
 
 /// Everything that is known about the machine and the project.
 #[derive(Debug, Clone, Default)]
@@ -17,6 +18,8 @@ pub struct Facts {
     pub target: Option<String>,
     /// The kit for an Android target, or why there is none.
     pub android: Option<Result<Kit, String>>,
+    /// Where the SDK for one of Apple's targets comes from, or why there is none.
+    pub apple: Option<Result<Sdk, String>>,
     /// Compiler and cargo; not asked by the quick look of other commands.
     pub toolchain: Option<Toolchain>,
     /// What cargo's configuration says.

@@ -1,5 +1,25 @@
 //! Which linkers take which flags.
 
+/// Whose options a linker takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Those of GNU's linker, of ELF.
+    Gnu,
+    /// Those of Apple's, of Mach-O.
+    Apple,
+}
+
+impl Dialect {
+    /// That of a target's linkers; `None` as target means the host.
+    pub fn of(target: Option<&str>) -> Dialect {
+        match target {
+            Some(triple) if super::apple::is_apple(triple) => Dialect::Apple,
+            None if cfg!(target_vendor = "apple") => Dialect::Apple,
+            _ => Dialect::Gnu,
+        }
+    }
+}
+
 /// The flag that makes a linker write a GNU build id, where the target has one; `None` as target
 /// means the host.
 pub fn build_id_flag(

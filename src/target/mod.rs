@@ -2,9 +2,11 @@
 
 mod aarch64;
 pub mod android;
+pub mod apple;
 pub mod binary;
 pub mod elf;
 pub mod linking;
+pub mod macho;
 pub mod process;
 pub mod processor;
 pub mod support;

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use object::Architecture;
 
 use super::binary::program::TlsLayout;
-use super::binary::{Draft, Reloc, Target};
+use super::binary::{Draft, DraftReloc, Reloc, Target};
 use super::{aarch64, x86_64};
 
 /// What the symbol of a relocation turned out to be.
@@ -61,12 +61,18 @@ pub trait Processor: Debug + Sync {
     /// The relocation that writes a 32-bit distance from the field to its target.
     fn relative_32(&self) -> u32;
 
+    /// The relocation that writes a full pointer.
+    fn absolute_64(&self) -> u32;
+
     /// The dynamic relocation of a word that holds a thread-local's distance from the thread
     /// pointer.
     fn thread_local_word(&self) -> u32;
 
     /// Code that traps, for the gaps between pieces of code.
     fn trap(&self) -> &'static [u8];
+
+    /// Code that jumps to the address in a word, and its relocations.
+    fn stub(&self, word: Target) -> (Vec<u8>, Vec<DraftReloc>);
 
     /// Binds one relocation; returns true where it also dealt with the following one (the call
     /// of a thread-local access sequence).
@@ -112,6 +118,18 @@ pub trait Processor: Debug + Sync {
 
     /// Whether a symbol only tells code and data apart.
     fn is_mapping_symbol(&self, name: &str) -> bool;
+}
+
+/// The processor of Mach-O files with this number.
+///
+/// # Errors
+/// Where its code cannot be bound.
+pub fn of_macho(cpu: object::macho::CpuType) -> anyhow::Result<&'static dyn Processor> {
+    match cpu {
+        object::macho::CPU_TYPE_ARM64 => Ok(&aarch64::Aarch64),
+        object::macho::CPU_TYPE_X86_64 => Ok(&x86_64::X86_64),
+        other => anyhow::bail!("its processor (Mach-O type {}) is not supported", other.0),
+    }
 }
 
 /// The processor of ELF files with this machine number.

@@ -4,7 +4,8 @@
 pub const LIVE: &[&str] = &["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"];
 
 /// Targets for which patches are made and linked, and no program takes them yet.
-pub const LINKED: &[&str] = &["aarch64-linux-android"];
+pub const LINKED: &[&str] =
+    &["aarch64-linux-android", "aarch64-apple-darwin", "x86_64-apple-darwin"];
 
 /// Whether patches for a target can be made.
 pub fn is_supported(triple: &str) -> bool {
@@ -16,6 +17,14 @@ pub fn is_live(triple: &str) -> bool {
     LIVE.contains(&triple)
 }
 
+/// Whether the runtime does anything in programs for a target; `None` means the host.
+pub fn has_runtime(triple: Option<&str>) -> bool {
+    match triple {
+        Some(triple) => !super::apple::is_apple(triple),
+        None => !cfg!(target_vendor = "apple"),
+    }
+}
+
 /// The target of this machine's own programs, as far as they can be patched.
 pub fn here() -> &'static str {
     LIVE.iter().find(|triple| runs_here(triple)).unwrap_or(&LIVE[0])
@@ -24,9 +33,11 @@ pub fn here() -> &'static str {
 /// Whether this machine's processor and system run programs for a target.
 pub fn runs_here(triple: &str) -> bool {
     let (processor, rest) = triple.split_once('-').unwrap_or((triple, ""));
-    processor == std::env::consts::ARCH
-        && rest.contains(std::env::consts::OS)
-        && !rest.contains("android")
+    let system = match std::env::consts::OS {
+        "macos" => "apple-darwin",
+        other => other,
+    };
+    processor == std::env::consts::ARCH && rest.contains(system) && !rest.contains("android")
 }
 
 /// The emulator of a target's processor, by its usual name.

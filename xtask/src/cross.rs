@@ -44,6 +44,9 @@ const TARGETS: &[Target] = &[
     // What the tests use in the place of Google's kit.
     Target { triple: "aarch64-linux-android", packages: &["clang", "lld"] },
     Target { triple: "x86_64-linux-android", packages: &["clang", "lld"] },
+    // What the tests use in the place of Apple's tools.
+    Target { triple: "aarch64-apple-darwin", packages: &["clang", "lld"] },
+    Target { triple: "x86_64-apple-darwin", packages: &["clang", "lld"] },
 ];
 
 /// The name of the file beside a target's std that tells which compiler made it.

@@ -3,6 +3,7 @@
 use super::Facts;
 use super::toolchain::linked_only;
 use crate::doctor::Check;
+use crate::target::apple::Sdk;
 use crate::target::support;
 
 /// Whether programs for the target take patches.
@@ -33,6 +34,21 @@ pub fn ndk(facts: &Facts) -> Check {
             why,
             "export ANDROID_NDK_HOME=<its folder>, or install one with `sdkmanager --install ndk`",
         ),
+        None => Check::ok(NAME, "not needed"),
+    }
+}
+
+/// Whether there is something to link programs for Apple's systems against.
+pub fn apple_sdk(facts: &Facts) -> Check {
+    const NAME: &str = "apple-sdk";
+    match &facts.apple {
+        Some(Ok(Sdk::Named(folder))) => Check::ok(NAME, format!("in {}", folder.display())),
+        Some(Ok(Sdk::Asked(program))) => {
+            Check::ok(NAME, format!("rustc asks {} for it", program.display()))
+        }
+        Some(Err(why)) => {
+            Check::fail(NAME, why, "xcode-select --install, or export SDKROOT=<its folder>")
+        }
         None => Check::ok(NAME, "not needed"),
     }
 }

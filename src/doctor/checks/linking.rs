@@ -6,7 +6,7 @@ use super::{Facts, rustc};
 use crate::doctor::Check;
 use crate::doctor::facts::{Linker, Started, Step};
 use crate::pipeline::capture::args::Call;
-use crate::target::support;
+use crate::target::{apple, support};
 
 /// Whether the linker is there.
 pub fn linker(facts: &Facts) -> Check {
@@ -28,8 +28,11 @@ pub fn linker(facts: &Facts) -> Check {
                 linker.program
             ),
             format!(
-                "linker = \"{}-gcc\" in [target.{target}] of .cargo/config.toml",
-                target.replace("-unknown", "")
+                "linker = \"{}\" in [target.{target}] of .cargo/config.toml",
+                match apple::is_apple(target) {
+                    true => "<a clang for it>".to_string(),
+                    false => format!("{}-gcc", target.replace("-unknown", "")),
+                }
             ),
         );
     }
@@ -49,7 +52,9 @@ pub fn linker_flavor(facts: &Facts) -> Check {
     const NAME: &str = "linker-flavor";
     let linker = &facts.settings.linker;
     let taken_for_driver = match &linker.flavor {
-        Some(flavor) => !matches!(&**flavor, "ld" | "ld.lld" | "lld" | "gnu" | "gnu-lld"),
+        Some(flavor) => {
+            !matches!(&**flavor, "ld" | "ld.lld" | "ld64.lld" | "lld" | "gnu" | "gnu-lld")
+        }
         None => !is_taken_for_linker(&linker.program),
     };
     let is_driver = linker.version.as_deref().and_then(is_driver);

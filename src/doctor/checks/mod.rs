@@ -33,12 +33,12 @@ const BUILDING: &[CheckFn] = &[
     linking::trial_patch,
 ];
 
+/// About what a program has of this tool.
+const RUNTIME: &[CheckFn] = &[project::runtime, project::runtime_call, project::runtime_profile];
+
 /// About the user's program.
 const PROJECT: &[CheckFn] = &[
     project::program,
-    project::runtime,
-    project::runtime_call,
-    project::runtime_profile,
     project::crate_types,
     profile::strip,
     profile::lto,
@@ -72,6 +72,9 @@ pub fn all(facts: &Facts) -> Vec<CheckFn> {
     if facts.android.is_some() {
         checks.push(cross::ndk);
     }
+    if facts.apple.is_some() {
+        checks.push(cross::apple_sdk);
+    }
     if rustc(facts).is_some() && facts.target.as_deref().is_some_and(support::is_supported) {
         checks.extend(BUILDING);
         if !facts.target.as_deref().is_some_and(support::runs_here)
@@ -80,10 +83,15 @@ pub fn all(facts: &Facts) -> Vec<CheckFn> {
             checks.push(cross::runner);
         }
     }
-    checks.extend(match program(facts) {
-        Some(_) => PROJECT,
-        None => &PROJECT[..1],
-    });
+    match program(facts) {
+        Some(_) => {
+            let with_runtime = support::has_runtime(facts.target.as_deref());
+            checks.extend(&PROJECT[..1]);
+            checks.extend(if with_runtime { RUNTIME } else { &[] });
+            checks.extend(&PROJECT[1..]);
+        }
+        None => checks.extend(&PROJECT[..1]),
+    }
     checks.extend(HOST);
     checks
 }
@@ -95,7 +103,7 @@ pub fn quick(command: For) -> Vec<CheckFn> {
         checks.push(cross::live_target);
     }
     if command != For::Patch {
-        checks.extend([toolchain::target_std as CheckFn, cross::ndk]);
+        checks.extend([toolchain::target_std as CheckFn, cross::ndk, cross::apple_sdk]);
         // Cargo has called the wrappers by now.
         let build: [CheckFn; 5] = [
             linking::linker,

@@ -49,6 +49,7 @@ fn healthy() -> Facts {
     let target_dir = TargetDir { free: u64::MAX, ..TargetDir::default() };
     let inotify = Inotify { max_watches: 100, max_instances: 10, ..Inotify::default() };
     Facts {
+        apple: None,
         android: None,
         target: Some(LINUX.into()),
         toolchain: Some(Toolchain { cargo: Ok("cargo 1.95.0".into()), rustc: Ok(rustc) }),
@@ -150,8 +151,8 @@ fn the_toolchain_is_judged() {
         ),
         (
             |f| {
-                f.target = Some("aarch64-apple-darwin".into());
-                compiler(f).host = "aarch64-apple-darwin".into();
+                f.target = Some("x86_64-pc-windows-msvc".into());
+                compiler(f).host = "x86_64-pc-windows-msvc".into();
             },
             "fail target",
             "use an x86-64 Linux machine",

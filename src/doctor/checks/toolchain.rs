@@ -5,7 +5,7 @@ use std::path::Path;
 use super::{Facts, rustc as known};
 use crate::doctor::Check;
 use crate::doctor::facts::{Rustc, Setting, Wrapper};
-use crate::target::support;
+use crate::target::{apple, support};
 
 /// The first release that has all that the runtime needs (the edition 2024).
 const OLDEST: (u32, u32) = (1, 85);
@@ -62,7 +62,13 @@ pub fn target(facts: &Facts) -> Check {
 
 /// What is said of a target for which patches are only linked.
 pub fn linked_only(target: &str) -> String {
-    format!("patches for {target} are made and linked, but its programs do not take them yet")
+    let tried = match apple::is_apple(target) {
+        true => "; what is linked was taken apart again, and never run on a Mac",
+        false => "",
+    };
+    format!(
+        "patches for {target} are made and linked, but its programs do not take them yet{tried}"
+    )
 }
 
 fn not_yet(what: &str) -> String {

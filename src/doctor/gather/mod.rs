@@ -14,7 +14,7 @@ use super::For;
 use super::facts::{Facts, Project};
 use crate::cargo_config::Sources;
 use crate::session::{CargoSelection, Session, android};
-use crate::target::support;
+use crate::target::{apple, support};
 
 /// Gathers everything.
 pub fn gather(selection: &CargoSelection) -> Facts {
@@ -45,6 +45,7 @@ pub fn gather(selection: &CargoSelection) -> Facts {
     let trial = rustc.filter(|_| can_try).map(|rustc| trial::run(rustc, &settings, foreign));
     Facts {
         host: host::look(project.as_ref().ok()),
+        apple: sdk(target.as_deref()),
         target,
         android: kit,
         trial,
@@ -52,6 +53,12 @@ pub fn gather(selection: &CargoSelection) -> Facts {
         toolchain: Some(toolchain),
         project: Some(project),
     }
+}
+
+/// Where the SDK for one of Apple's targets comes from.
+fn sdk(target: Option<&str>) -> Option<Result<apple::Sdk, String>> {
+    let wanted = target.is_some_and(apple::is_apple);
+    wanted.then(|| apple::find_sdk(|name| std::env::var_os(name), |name| which::which(name).ok()))
 }
 
 /// Gathers what costs next to nothing, for a command that is about to start.
@@ -81,5 +88,6 @@ pub fn quick(command: For, session: &Session) -> Facts {
     let project = project::quick(session, &config, &settings);
     let android = session.android.clone();
     let (toolchain, project) = (asked, Some(Ok(project)));
-    Facts { target, android, toolchain, settings, host, project, ..Facts::default() }
+    let apple = sdk(target.as_deref());
+    Facts { target, android, apple, toolchain, settings, host, project, ..Facts::default() }
 }

@@ -13,6 +13,7 @@ use super::host;
 use crate::doctor::facts::{Rustc, Settings, Started, Step, Trial};
 use crate::pipeline::capture::{LinkCapture, Unit, link_args};
 use crate::pipeline::relink::Linker;
+use crate::target::apple;
 
 const PROGRAM: &str = "fn main() {}\n";
 
@@ -61,7 +62,9 @@ pub fn run(rustc: &Rustc, settings: &Settings, foreign: Option<String>) -> Trial
     let started = match (&foreign, runner) {
         (None, _) => Started::Here,
         (Some(_), Some(runner)) => Started::By(runner.program.clone()),
-        (Some(_), None) if host::runs_others() => Started::By("the system".into()),
+        (Some(target), None) if host::runs_others() && !apple::is_apple(target) => {
+            Started::By("the system".into())
+        }
         (Some(_), None) => Started::Nowhere,
     };
     let linker = settings.linker.program.clone();
@@ -97,7 +100,9 @@ impl Try<'_> {
             .map_err(|words| (Step::Compile, words))?;
         let env = std::env::vars_os();
         let env = env.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-        let unit = Unit { env: env.collect::<BTreeMap<_, _>>(), ..Unit::default() };
+        let target = self.foreign.iter().flat_map(|target| ["--target".into(), target.clone()]);
+        let env = env.collect::<BTreeMap<_, _>>();
+        let unit = Unit { env, args: target.collect(), ..Unit::default() };
         let library = self.folder.join("patch.so");
         let linked = Linker::new(&unit, &link).link(&object, &library);
         linked.map_err(|e| (Step::Link, first_words(&format!("{e:#}"))))?;

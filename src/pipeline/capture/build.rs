@@ -30,7 +30,9 @@ pub fn build(
     let choice = Choice::of(&session.metadata, &session.selection)?;
     let args = choice.build_args(&session.selection);
     let locals = Locals::of(&session.metadata);
-    let inject = !session.selection.no_inject && !linked::has_runtime(&session.metadata, &choice);
+    let inject = !session.selection.no_inject
+        && support::has_runtime(session.target.as_deref())
+        && !linked::has_runtime(&session.metadata, &choice);
     if inject {
         obtain_runtime(session)?;
     }

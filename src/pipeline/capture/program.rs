@@ -8,13 +8,16 @@ use object::Object;
 
 use crate::error::Failure;
 
-/// The GNU build id of a program, in lower-case hex.
+/// The build id of a program, in lower-case hex.
 ///
 /// # Errors
 /// A [`Failure`] where the file cannot be read or has none.
 pub fn build_id(program: &Path) -> Result<String, Failure> {
     look(program, |file| {
-        let id = file.build_id().map_err(|e| e.to_string())?.ok_or("it has no build id")?;
+        // In Mach-O it is called UUID.
+        let uuid = || file.mach_uuid().ok().flatten().map(|id| id.to_vec());
+        let id = file.build_id().map_err(|e| e.to_string())?.map(<[u8]>::to_vec);
+        let id = id.or_else(uuid).ok_or("it has no build id")?;
         Ok(id.iter().map(|b| format!("{b:02x}")).collect())
     })
 }
@@ -37,6 +40,8 @@ pub fn check_symbols(program: &Path) -> Result<(), Failure> {
 /// A [`Failure`] where it is linked statically.
 pub fn check_loader(program: &Path) -> Result<(), Failure> {
     look(program, |file| match file.section_by_name(".interp") {
+        // On Apple's systems there are no others.
+        _ if file.format() == object::BinaryFormat::MachO => Ok(()),
         Some(_) => Ok(()),
         None => Err("it is linked statically, so that it cannot load patches".into()),
     })

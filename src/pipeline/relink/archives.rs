@@ -10,11 +10,12 @@ use object::read::archive::ArchiveFile;
 
 use super::compare::Piece;
 use crate::pipeline::capture::{FatBuild, LinkCapture, inject};
-use crate::target::binary::ObjectFile;
+use crate::target::binary::{Format, ObjectFile};
 
 /// The archives of a link, indexed by symbol at the first look-up.
 #[derive(Debug)]
 pub struct Archives {
+    format: Format,
     paths: Vec<PathBuf>,
     index: Option<HashMap<String, (usize, u64)>>,
     members: HashMap<(usize, u64), Arc<ObjectFile>>,
@@ -23,7 +24,7 @@ pub struct Archives {
 impl Archives {
     /// The archives among a linker's arguments, without those of the program's own units and of
     /// the runtime.
-    pub fn of(fat: &FatBuild, link: &LinkCapture) -> Self {
+    pub fn of(format: Format, fat: &FatBuild, link: &LinkCapture) -> Self {
         let own: BTreeSet<String> =
             fat.units.iter().map(|unit| format!("lib{}.rlib", unit.key)).collect();
         let is_own = |path: &Path| {
@@ -39,7 +40,7 @@ impl Archives {
             .filter(|path| !is_own(path) && !inject::is_library(path))
             .filter(|path| seen.insert(path.clone()))
             .collect();
-        Archives { paths, index: None, members: HashMap::new() }
+        Archives { format, paths, index: None, members: HashMap::new() }
     }
 
     /// The section that defines `name`.
@@ -48,7 +49,7 @@ impl Archives {
     /// Where an archive cannot be read.
     pub fn find(&mut self, name: &str) -> anyhow::Result<Option<Piece>> {
         if self.index.is_none() {
-            self.index = Some(index(&self.paths)?);
+            self.index = Some(index(self.format, &self.paths)?);
         }
         let Some(&(archive, offset)) = self.index.as_ref().and_then(|i| i.get(name)) else {
             return Ok(None);
@@ -75,7 +76,7 @@ impl Archives {
     }
 }
 
-fn index(paths: &[PathBuf]) -> anyhow::Result<HashMap<String, (usize, u64)>> {
+fn index(format: Format, paths: &[PathBuf]) -> anyhow::Result<HashMap<String, (usize, u64)>> {
     let mut index = HashMap::new();
     for (number, path) in paths.iter().enumerate() {
         let file = std::fs::File::open(path)
@@ -88,7 +89,7 @@ fn index(paths: &[PathBuf]) -> anyhow::Result<HashMap<String, (usize, u64)>> {
         let Some(symbols) = archive.symbols()? else { continue };
         for symbol in symbols {
             let symbol = symbol?;
-            let name = String::from_utf8_lossy(symbol.name()).into_owned();
+            let name = format.name_of(&String::from_utf8_lossy(symbol.name()));
             index.entry(name).or_insert((number, symbol.offset().0));
         }
     }

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use anyhow::Context;
+use hotpatch_protocol::manifest::BindingKind;
 
 use super::compare::Piece;
 use super::names;
@@ -12,9 +13,10 @@ use super::resolve::{Existing, Resolver, Source};
 use super::unwind::Unwind;
 use crate::target::binary::program::{DefinitionKind, without_llvm_suffix};
 use crate::target::binary::{
-    Content, Draft, DraftReloc, DraftSection, DraftSymbol, ObjectFile, Reloc, Section, SectionKind,
-    Symbol, Target,
+    Content, Draft, DraftReloc, DraftSection, DraftSymbol, Format, ObjectFile, Reloc, Section,
+    SectionKind, Symbol, Target, Word,
 };
+use crate::target::macho;
 use crate::target::processor::{Bound, Site};
 
 /// A named thing that the patch adds to the image.
@@ -60,6 +62,7 @@ pub struct Collector<'a> {
     replaced: BTreeSet<String>,
     obstacles: BTreeSet<Obstacle>,
     unwind: Unwind,
+    frames: macho::unwind::Unwind,
     unwind_section: usize,
 }
 
@@ -67,11 +70,13 @@ impl<'a> Collector<'a> {
     /// A collector for a patch that replaces the named functions.
     pub fn new(resolver: Resolver<'a>, replaced: BTreeSet<String>) -> Self {
         let mut draft = Draft::new(resolver.program.format, resolver.program.processor);
+        draft.version = resolver.program.version;
         let unwind_section = draft.add(DraftSection::new(".eh_frame", Content::Unwind, 8));
         Collector {
             resolver,
             draft,
             unwind: Unwind::default(),
+            frames: macho::unwind::Unwind::default(),
             unwind_section,
             copies: HashMap::new(),
             copied: Vec::new(),
@@ -104,8 +109,9 @@ impl<'a> Collector<'a> {
     pub fn finish(mut self) -> anyhow::Result<Result<Collected, Vec<Obstacle>>> {
         while let Some((piece, index)) = self.queue.pop_front() {
             let object = piece.object.clone();
-            if object.sections[piece.section].kind == SectionKind::Text {
-                self.add_unwind_entries(&piece, index)?;
+            let code = object.sections[piece.section].kind == SectionKind::Text;
+            if code && let Err(error) = self.add_unwind(&piece, index) {
+                self.obstacle(&piece, format!("{error:#}"));
             }
             let relocs = &object.sections[piece.section].relocs;
             let mut at = 0;
@@ -122,9 +128,50 @@ impl<'a> Collector<'a> {
         if !self.obstacles.is_empty() {
             return Ok(Err(self.obstacles.into_iter().collect()));
         }
-        self.draft.sections[self.unwind_section].data = self.unwind.data;
+        if self.draft.format == Format::Elf {
+            self.draft.sections[self.unwind_section].data = self.unwind.data;
+        }
         let added = self.added.into_values().collect();
         Ok(Ok(Collected { draft: self.draft, added, copied: self.copied }))
+    }
+
+    fn add_unwind(&mut self, piece: &Piece, index: usize) -> anyhow::Result<()> {
+        match self.draft.format {
+            Format::Elf => self.add_unwind_entries(piece, index),
+            Format::MachO => self.add_frame(piece, index),
+        }
+    }
+
+    /// How a function of a Mach-O object is unwound.
+    fn add_frame(&mut self, piece: &Piece, index: usize) -> anyhow::Result<()> {
+        let Some(frame) = piece.object.frame(piece.section).cloned() else { return Ok(()) };
+        let pads = frame.pads.map(|(section, offset)| {
+            let target = Piece { object: piece.object.clone(), section };
+            Target::Local { section: self.copy(&target), offset }
+        });
+        let personality = frame.personality.as_deref().map(|name| self.personality(name));
+        let refers = macho::unwind::Refers {
+            function: Target::Local { section: index, offset: 0 },
+            pads,
+            personality: personality.transpose()?,
+        };
+        self.frames.add(&mut self.draft, self.unwind_section, &frame, refers);
+        Ok(())
+    }
+
+    /// A routine that unwind tables name: where the program has it, code that jumps there.
+    fn personality(&mut self, name: &str) -> anyhow::Result<Target> {
+        let processor = self.draft.processor;
+        let symbol = Symbol { name: name.to_owned(), section: None, ..Symbol::default() };
+        match self.undefined(&symbol)? {
+            Bound::Local(target) | Bound::Loader(target) => Ok(target),
+            Bound::Image { image, address } => {
+                let word = Word { kind: BindingKind::Address, image, value: address };
+                let draft = &mut self.draft;
+                Ok(draft.entry_stub(word, |word| processor.stub(word)))
+            }
+            _ => anyhow::bail!("`{}` is a thread-local", names::readable(name)),
+        }
     }
 
     /// Unwind entries refer to their function, to its table of landing pads and to the pointer
@@ -164,7 +211,9 @@ impl<'a> Collector<'a> {
         let kind = match section.kind {
             SectionKind::Text => DefinitionKind::Function,
             SectionKind::ThreadLocal => DefinitionKind::ThreadLocal,
-            SectionKind::Mutable | SectionKind::ReadOnly => DefinitionKind::Data,
+            SectionKind::Mutable | SectionKind::ThreadLocalDescriptor | SectionKind::ReadOnly => {
+                DefinitionKind::Data
+            }
             _ => return,
         };
         for symbol in section.symbols.iter().filter_map(|&s| piece.object.symbols.get(s)) {
@@ -183,6 +232,10 @@ impl<'a> Collector<'a> {
 
     fn reference(&mut self, piece: &Piece, site: Site<'_>) -> anyhow::Result<bool> {
         let object = piece.object.clone();
+        anyhow::ensure!(
+            site.reloc.r_type != Reloc::UNKNOWN,
+            "it has an address in a form that is not supported in Mach-O"
+        );
         if object.processor.is_local_dynamic(site.reloc.r_type) {
             // The thread-locals of a patch do not count from it.
             let program = self.resolver.program;
@@ -242,6 +295,14 @@ impl<'a> Collector<'a> {
         let existing = named.and_then(|(s, _)| self.resolver.existing(&s.name).map(|e| (s, e)));
         match (info.kind, existing) {
             (SectionKind::Merge { .. }, _) => Ok((local(self), 0)),
+            (SectionKind::ThreadLocal, None)
+                if object.sections[piece.section].kind == SectionKind::ThreadLocalDescriptor =>
+            {
+                Ok((local(self), 0))
+            }
+            (SectionKind::Other, _) if object.format == Format::MachO => {
+                anyhow::bail!("it refers to `{}`, which is not supported", info.name)
+            }
             (SectionKind::ThreadLocal, None) => {
                 let section = self.copy(&target);
                 let target = Target::Local { section, offset: symbol.value };
@@ -252,7 +313,7 @@ impl<'a> Collector<'a> {
             }
             (_, None) => Ok((local(self), 0)),
             (kind, Some((named, existing))) => {
-                check_size(kind, info, named, existing)?;
+                check_size((object.format, kind), info, named, existing)?;
                 // The existing thing stands for the symbol at `named`, the addend counts from
                 // `symbol`.
                 let inner = symbol.value as i64 - named.value as i64;
@@ -311,15 +372,20 @@ fn personality(info: &Section, object: &ObjectFile) -> bool {
 
 /// The one layout change that names alone do not show and symbol tables do.
 fn check_size(
-    kind: SectionKind,
+    (format, kind): (Format, SectionKind),
     info: &Section,
     named: &Symbol,
     existing: Existing,
 ) -> anyhow::Result<()> {
-    let stored = matches!(kind, SectionKind::Mutable | SectionKind::ThreadLocal);
+    let stored = kind.keeps_values();
     let size = if named.size > 0 { named.size } else { info.size };
+    // Without sizes it is known how much room there is, and the guard has compared the types.
+    let fits = |size| match format.has_sizes() {
+        true => size == existing.size,
+        false => size <= existing.size,
+    };
     anyhow::ensure!(
-        !stored || existing.size == 0 || size == existing.size,
+        !stored || existing.size == 0 || fits(size),
         "the static `{}` changes from {} to {size} bytes, and the program holds its value",
         names::readable(&named.name),
         existing.size,
@@ -333,6 +399,7 @@ fn draft_section(object: &ObjectFile, section: usize) -> DraftSection {
     let content = match info.kind {
         SectionKind::Text => Content::Code,
         SectionKind::ThreadLocal => Content::ThreadLocal,
+        SectionKind::ThreadLocalDescriptor => Content::ThreadLocalDescriptor,
         SectionKind::Mutable => Content::Writable,
         _ if has_pointers => Content::Writable,
         _ => Content::ReadOnly,

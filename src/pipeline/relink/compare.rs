@@ -146,7 +146,7 @@ fn inventory<'a>(objects: impl Iterator<Item = &'a Arc<ObjectFile>>) -> anyhow::
             let map = match section.kind {
                 SectionKind::Text => &mut inventory.functions,
                 SectionKind::ReadOnly => &mut inventory.data,
-                SectionKind::Mutable | SectionKind::ThreadLocal => &mut inventory.mutable,
+                kind if kind.keeps_values() => &mut inventory.mutable,
                 _ => continue,
             };
             let stable: Vec<_> = section

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::compare::Piece;
 use crate::target::binary::{
-    Content, Draft, DraftReloc, DraftSection, ObjectFile, SectionKind, Target,
+    Content, Draft, DraftReloc, DraftSection, Format, ObjectFile, SectionKind, Target,
 };
 
 /// What linkers write in the place of an address whose section they dropped: 1 in the lists
@@ -20,6 +20,10 @@ fn tombstone(section: &str) -> u64 {
 
 /// Adds the debug sections of every object that gave code to the patch.
 pub fn add(draft: &mut Draft, copied: &[(Piece, usize)]) {
+    if draft.format == Format::MachO {
+        // There debuggers read it from the objects, and not from a library.
+        return;
+    }
     let mut objects: Vec<Arc<ObjectFile>> = Vec::new();
     let mut sections = HashMap::new();
     for (piece, index) in copied {

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::link::as_captured;
+use super::link::{as_captured, how_linked};
 use super::link_plan;
 use crate::pipeline::capture::{LinkCapture, Unit};
 
@@ -22,7 +22,12 @@ pub struct Direct {
 impl Direct {
     /// Asks the captured driver; none where it does not answer in a known form.
     pub fn ask(unit: &Unit, link: &LinkCapture) -> Option<Self> {
-        let plan = link_plan::plan(&link.args, Path::new(OBJECT), Path::new(OUTPUT), false);
+        let plan = link_plan::plan(
+            &link.args,
+            Path::new(OBJECT),
+            Path::new(OUTPUT),
+            how_linked(unit, link),
+        );
         let mut command = as_captured(Path::new(&link.program), unit, link);
         command.args(&plan.args).arg("-###");
         let answer = command.output().ok()?;

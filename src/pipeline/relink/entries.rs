@@ -88,7 +88,9 @@ impl Entries<'_> {
             .find(|d| d.address == address)
             .map_or(room, |d| d.size);
         let processor = self.program.processor;
-        if let Some(hazard) = processor.entry_hazard(self.program.code(address, size), room) {
+        let overwritten = self.program.format.has_detours();
+        let hazard = processor.entry_hazard(self.program.code(address, size), room);
+        if let Some(hazard) = hazard.filter(|_| overwritten) {
             return Err(hazard.to_owned());
         }
         let shared = self.program.functions_at(address);

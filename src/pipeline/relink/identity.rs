@@ -122,7 +122,7 @@ fn definitions(objects: &[Arc<ObjectFile>]) -> BTreeMap<&str, SectionKind> {
 }
 
 fn is_variable(kind: SectionKind) -> bool {
-    matches!(kind, SectionKind::Mutable | SectionKind::ThreadLocal)
+    kind.keeps_values()
 }
 
 /// The names that only the first side has, by what people call them.

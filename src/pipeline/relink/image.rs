@@ -1,5 +1,6 @@
 //! What the program runs: the file it was started from, and the patches that it accepted.
 
+mod call_through;
 mod guest;
 mod words;
 
@@ -133,8 +134,8 @@ impl Image {
             Failure::environment(format!("no captured linker invocation for `{}`", root.crate_name))
                 .hint("run `cargo hotpatch fat`")
         })?;
-        let archives = Archives::of(fat, link);
-        let exports = Exports::new(link::shared_libraries(root, link, &program));
+        let archives = Archives::of(program.format, fat, link);
+        let exports = link::exports(root, link, &program);
         let canary = Canary {
             rustc: fat.rustc_commit.clone(),
             target: fat.target.clone(),
@@ -219,6 +220,7 @@ impl Image {
         }
         let mut outdated = self.outdated.clone();
         outdated.extend(changes.data.keys().cloned());
+        self.pull_in(&mut changes, &units, verdict.off.as_deref())?;
         let collected = match self.collect(&changes, &units)? {
             Some((collected, replaced)) => (collected, replaced),
             None => {
@@ -355,11 +357,12 @@ impl Image {
         changes: &Changes,
         units: &[UnitChange],
     ) -> anyhow::Result<Option<(Collected, Vec<Replaced>)>> {
+        let own = self.not_taken(changes);
         let resolver = Resolver::new(
             (&self.program, &self.registry),
             (units.iter().map(|u| &u.objects).collect(), &self.objects),
             (&mut self.archives, &mut self.exports),
-            (&changes.data, &self.outdated),
+            (&own, &self.outdated),
         );
         let mut replaced = Vec::new();
         for name in changes.functions.keys() {
@@ -398,7 +401,7 @@ impl Image {
                 .hint("choose another folder with `--target-dir`")
         })?;
         let object = out_dir.join(format!("{name}.o"));
-        let library = out_dir.join(format!("lib{}.{name}.so", root.crate_name));
+        let library = out_dir.join(self.program.format.library(&root.crate_name, name));
         link::write_file(&object, &draft.write()?)?;
         self.linker.link(&object, &library)?;
         let bytes = std::fs::read(&library)

@@ -120,9 +120,7 @@ fn variables(
     side: fn(&UnitChange) -> &Vec<Arc<ObjectFile>>,
 ) -> BTreeSet<&str> {
     let sections = units.iter().flat_map(side).flat_map(|object| {
-        let mutable =
-            |kind: SectionKind| matches!(kind, SectionKind::Mutable | SectionKind::ThreadLocal);
-        let sections = object.sections.iter().filter(move |s| mutable(s.kind));
+        let sections = object.sections.iter().filter(|s| s.kind.keeps_values());
         sections.flat_map(|s| s.symbols.iter().filter_map(|&s| object.symbols.get(s)))
     });
     sections.filter(|s| names::is_stable(&s.name, s.local)).map(|s| &*s.name).collect()

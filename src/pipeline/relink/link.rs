@@ -6,11 +6,14 @@ use std::process::Command;
 use anyhow::Context;
 
 use super::driver::{self, Direct};
-use super::link_plan;
+use super::link_plan::{self, How};
+use super::resolve::Exports;
 use crate::error::Failure;
+use crate::pipeline::capture::args::Call;
 use crate::pipeline::capture::{LinkCapture, Unit};
-use crate::target::binary::Program;
+use crate::target::binary::{Format, Program};
 use crate::target::elf;
+use crate::target::linking::Dialect;
 
 /// Links patches of one program.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ impl Linker {
 
     fn through_driver(&self, object: &Path, output: &Path) -> anyhow::Result<()> {
         let link = &self.link;
-        let plan = link_plan::plan(&link.args, object, output, is_linker_itself(&link.program));
+        let plan = link_plan::plan(&link.args, object, output, how_linked(&self.unit, link));
         let result = self.command(Path::new(&link.program), &plan.args).output().map_err(|e| {
             Failure::environment(format!("the linker `{}` cannot be started: {e}", link.program))
                 .hint("install the C compiler or linker that the fat build used")
@@ -68,6 +71,12 @@ impl Linker {
     }
 }
 
+/// Whose options the captured linker takes.
+pub fn how_linked(unit: &Unit, link: &LinkCapture) -> How {
+    let dialect = Dialect::of(Call::new(&unit.args).value("--target"));
+    How { dialect, direct: is_linker_itself(&link.program) }
+}
+
 /// A command in the folder and with the environment in which rustc ran the linker.
 pub fn as_captured(program: &Path, unit: &Unit, link: &LinkCapture) -> Command {
     let mut command = Command::new(program);
@@ -78,9 +87,18 @@ pub fn as_captured(program: &Path, unit: &Unit, link: &LinkCapture) -> Command {
     command
 }
 
+/// What the shared libraries of a program offer.
+pub fn exports(unit: &Unit, link: &LinkCapture, program: &Program) -> Exports {
+    match program.format {
+        Format::Elf => Exports::new(shared_libraries(unit, link, program)),
+        Format::MachO => Exports::of_linker(),
+    }
+}
+
 /// The files of the shared libraries that the captured link names or searches.
-pub fn shared_libraries(unit: &Unit, link: &LinkCapture, program: &Program) -> Vec<PathBuf> {
-    let plan = link_plan::plan(&link.args, Path::new(""), Path::new(""), false);
+fn shared_libraries(unit: &Unit, link: &LinkCapture, program: &Program) -> Vec<PathBuf> {
+    let how = How { direct: false, ..how_linked(unit, link) };
+    let plan = link_plan::plan(&link.args, Path::new(""), Path::new(""), how);
     let mut folders = plan.search.clone();
     folders.extend(elf::library_folders());
     let fits = |path: &PathBuf| elf::is_for(path, program.processor);

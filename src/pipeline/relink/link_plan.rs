@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::target::linking::Dialect;
+
 /// A linker invocation's arguments in terms of what a patch needs of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LinkPlan {
@@ -14,8 +16,21 @@ pub struct LinkPlan {
     pub shared: Vec<String>,
 }
 
+/// Who links.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct How {
+    /// The linker's options.
+    pub dialect: Dialect,
+    /// Whether it is a linker itself and not a driver, so that options need no `-Wl,`.
+    pub direct: bool,
+}
+
+/// What can be looked up in a patch for Apple's systems: what this tool itself has put there. (A
+/// pattern, since a name would have to be there.)
+const EXPORTED: &str = "_*hotpatch_*";
+
 /// Options that take a value of their own in the next argument and are dropped with it.
-const DROPPED_WITH_VALUE: [&str; 11] = [
+const DROPPED_WITH_VALUE: [&str; 22] = [
     "-o",
     "-e",
     "--entry",
@@ -27,10 +42,21 @@ const DROPPED_WITH_VALUE: [&str; 11] = [
     "-exported_symbols_list",
     "--retain-symbols-file",
     "--require-defined",
+    "-bundle_loader",
+    "-exported_symbol",
+    "-force_load",
+    "-install_name",
+    "-map",
+    "-object_path_lto",
+    "-order_file",
+    "-pagezero_size",
+    "-stack_size",
+    "-undefined",
+    "-unexported_symbols_list",
 ];
 
 /// Options that are dropped.
-const DROPPED: [&str; 20] = [
+const DROPPED: [&str; 28] = [
     "--eh-frame-hdr",
     "-shared",
     "-pie",
@@ -51,6 +77,14 @@ const DROPPED: [&str; 20] = [
     "--no-whole-archive",
     "--start-group",
     "--end-group",
+    "-adhoc_codesign",
+    "-all_load",
+    "-bundle",
+    "-dylib",
+    "-dynamiclib",
+    "-execute",
+    "-no_pie",
+    "-x",
 ];
 
 /// Options that are dropped whatever they are followed by in the same argument.
@@ -75,7 +109,8 @@ const DROPPED_PREFIXES: [&str; 15] = [
 /// Rewrites the captured arguments: one object in, one shared library out. Every library sees what
 /// the program's own libraries offer; but what was loaded for a library is seen by that one only,
 /// so its patches name the same libraries as needed.
-pub fn plan(captured: &[String], object: &Path, output: &Path, direct: bool) -> LinkPlan {
+pub fn plan(captured: &[String], object: &Path, output: &Path, how: How) -> LinkPlan {
+    let How { dialect, direct } = how;
     let mut plan = LinkPlan { args: Vec::new(), search: Vec::new(), shared: Vec::new() };
     let mut object_at = None;
     let mut shared = true;
@@ -111,7 +146,7 @@ pub fn plan(captured: &[String], object: &Path, output: &Path, direct: bool) -> 
             keep(&mut plan, arg, shared);
         }
     }
-    add_own(&mut plan, object_at, (object, output), direct);
+    add_own(&mut plan, object_at, (object, output), (dialect, direct));
     plan
 }
 
@@ -133,16 +168,31 @@ fn add_own(
     plan: &mut LinkPlan,
     object_at: Option<usize>,
     (object, output): (&Path, &Path),
-    direct: bool,
+    (dialect, direct): (Dialect, bool),
 ) {
     let option = |o: &str| if direct { o.to_owned() } else { format!("-Wl,{o}") };
     plan.args.insert(object_at.unwrap_or(0).min(plan.args.len()), text(object));
-    plan.args.push("-shared".into());
-    if !direct {
-        plan.args.push("-nostartfiles".into());
+    match dialect {
+        Dialect::Gnu => {
+            plan.args.push("-shared".into());
+            if !direct {
+                plan.args.push("-nostartfiles".into());
+            }
+            plan.args.push(option("--unresolved-symbols=ignore-all"));
+            plan.args.push(option("--eh-frame-hdr"));
+        }
+        Dialect::Apple => {
+            plan.args.push(if direct { "-dylib" } else { "-dynamiclib" }.into());
+            let pairs = [("-undefined", "dynamic_lookup"), ("-exported_symbol", EXPORTED)];
+            for (name, value) in pairs {
+                match direct {
+                    true => plan.args.extend([name.to_owned(), value.to_owned()]),
+                    false => plan.args.push(format!("-Wl,{name},{value}")),
+                }
+            }
+            plan.args.push(option("-adhoc_codesign"));
+        }
     }
-    plan.args.push(option("--unresolved-symbols=ignore-all"));
-    plan.args.push(option("--eh-frame-hdr"));
     plan.args.extend(["-o".into(), text(output)]);
 }
 
@@ -195,7 +245,8 @@ mod tests {
 
     fn planned(args: &str) -> String {
         let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
-        plan(&args, Path::new("p.o"), Path::new("p.so"), false).args.join(" ")
+        let how = How { dialect: Dialect::Gnu, direct: false };
+        plan(&args, Path::new("p.o"), Path::new("p.so"), how).args.join(" ")
     }
 
     const OWN: &str =
@@ -225,6 +276,36 @@ mod tests {
         for (given, expected) in cases {
             assert_eq!(planned(given), format!("{expected} {OWN}"), "from {given}");
         }
+    }
+
+    #[test]
+    fn a_patch_for_apple_is_linked_with_the_program_s_kit_and_names() {
+        let args = "a.o b.rlib -lSystem -arch arm64 -isysroot /sdk -framework Foundation -o app \
+                    -Wl,-dead_strip -Wl,-exported_symbols_list,/x -nodefaultlibs";
+        let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
+        let own = |direct| {
+            let how = How { dialect: Dialect::Apple, direct };
+            let once = plan(&args, Path::new("p.o"), Path::new("p.dylib"), how).args;
+            let twice = plan(&once, Path::new("p.o"), Path::new("p.dylib"), how).args;
+            assert_eq!(once, twice);
+            once.join(" ")
+        };
+        let kept = "p.o -lSystem -arch arm64 -isysroot /sdk -framework Foundation -nodefaultlibs";
+        let symbol = EXPORTED;
+        assert_eq!(
+            own(false),
+            format!(
+                "{kept} -dynamiclib -Wl,-undefined,dynamic_lookup -Wl,-exported_symbol,{symbol} \
+                 -Wl,-adhoc_codesign -o p.dylib"
+            )
+        );
+        assert_eq!(
+            own(true),
+            format!(
+                "{kept} -dylib -undefined dynamic_lookup -exported_symbol {symbol} \
+                 -adhoc_codesign -o p.dylib"
+            )
+        );
     }
 
     #[test]

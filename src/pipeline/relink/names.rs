@@ -1,5 +1,7 @@
 //! Which symbol names stay the same from build to build.
 
+use crate::target::macho::INITIAL_VALUE;
+
 /// Whether the name identifies the same thing in the next build: mangled Rust names and exported
 /// names do; the compiler's names for anonymous data are numbered anew each time.
 pub fn is_stable(name: &str, local: bool) -> bool {
@@ -13,6 +15,9 @@ pub fn is_stable(name: &str, local: bool) -> bool {
         "str.",
         "__unnamed_",
     ];
+    if name.ends_with(INITIAL_VALUE) {
+        return false;
+    }
     if name.is_empty() || NUMBERED.iter().any(|p| name.starts_with(p)) {
         return false;
     }

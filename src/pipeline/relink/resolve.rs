@@ -138,7 +138,7 @@ impl<'a> Resolver<'a> {
         if let Some(piece) = self.archives.find(name)? {
             return Ok(Source::Piece(piece));
         }
-        if self.exports.has(name) { Ok(Source::Loader) } else { Ok(Source::Missing) }
+        if self.exports.may_have(name) { Ok(Source::Loader) } else { Ok(Source::Missing) }
     }
 
     fn workspace(&mut self, name: &str) -> anyhow::Result<Option<Piece>> {
@@ -171,13 +171,25 @@ impl<'a> Resolver<'a> {
 #[derive(Debug)]
 pub struct Exports {
     libraries: Vec<std::path::PathBuf>,
+    decided_by_linker: bool,
     names: Option<std::collections::HashSet<String>>,
 }
 
 impl Exports {
     /// The exports of the given library files.
     pub fn new(libraries: Vec<std::path::PathBuf>) -> Self {
-        Exports { libraries, names: None }
+        Exports { libraries, decided_by_linker: false, names: None }
+    }
+
+    /// The exports that the linker knows when it links a patch: what it finds in none of its
+    /// libraries is left open in the patch, and known then.
+    pub fn of_linker() -> Self {
+        Exports { libraries: Vec::new(), decided_by_linker: true, names: None }
+    }
+
+    /// Whether the name may be one of a library, as far as is known before the link.
+    pub fn may_have(&mut self, name: &str) -> bool {
+        self.decided_by_linker || self.has(name)
     }
 
     /// Whether any of the libraries exports the name.

@@ -47,7 +47,7 @@ fn mark(changes: &mut Changes, object: &Arc<ObjectFile>, section: usize) {
                 changes.data.entry(name).or_insert_with(|| piece.clone());
             }
         }
-        SectionKind::Mutable | SectionKind::ThreadLocal => changes.initial_values.extend(names),
+        kind if kind.keeps_values() => changes.initial_values.extend(names),
         _ => {}
     }
 }

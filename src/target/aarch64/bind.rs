@@ -12,7 +12,7 @@ use object::elf::{
     R_AARCH64_ADR_PREL_PG_HI21, R_AARCH64_ADR_PREL_PG_HI21_NC, R_AARCH64_CALL26, R_AARCH64_JUMP26,
     R_AARCH64_LD64_GOT_LO12_NC, R_AARCH64_LDST8_ABS_LO12_NC, R_AARCH64_LDST16_ABS_LO12_NC,
     R_AARCH64_LDST32_ABS_LO12_NC, R_AARCH64_LDST64_ABS_LO12_NC, R_AARCH64_LDST128_ABS_LO12_NC,
-    RelocationType,
+    R_AARCH64_TLSDESC_ADR_PAGE21, R_AARCH64_TLSDESC_LD64_LO12, RelocationType,
 };
 
 use super::instruction::{self as insn, IP0};
@@ -25,6 +25,9 @@ const PAGE: u64 = 4096;
 /// Binds one relocation.
 pub fn bind(draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<()> {
     match bound {
+        Bound::Loader(_) if is_descriptor(site.reloc.r_type) => {
+            bail!("a thread-local of a shared library is not supported here")
+        }
         Bound::Local(target) | Bound::Loader(target) => keep(draft, site, target),
         Bound::Image { image, address } => image_reference(draft, site, image, address),
         Bound::ThreadLocalBehind(_) => anyhow::bail!(
@@ -35,6 +38,12 @@ pub fn bind(draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<(
             tls::bind(draft, site, bound)
         }
     }
+}
+
+/// Whether code loads the address of a thread-local's descriptor, which in Mach-O is data that has
+/// an address like any other.
+fn is_descriptor(r_type: u32) -> bool {
+    [R_AARCH64_TLSDESC_ADR_PAGE21.0, R_AARCH64_TLSDESC_LD64_LO12.0].contains(&r_type)
 }
 
 fn keep(draft: &mut Draft, site: Site<'_>, target: Target) -> anyhow::Result<()> {
@@ -78,11 +87,11 @@ fn image_reference(
         {
             set_low_bits(draft, site, place % PAGE)
         }
-        R_AARCH64_ADR_GOT_PAGE if code => {
+        R_AARCH64_ADR_GOT_PAGE | R_AARCH64_TLSDESC_ADR_PAGE21 if code => {
             let target = draft.word(word(address));
             relocate(draft, site, R_AARCH64_ADR_PREL_PG_HI21.0, target)
         }
-        R_AARCH64_LD64_GOT_LO12_NC if code => {
+        R_AARCH64_LD64_GOT_LO12_NC | R_AARCH64_TLSDESC_LD64_LO12 if code => {
             let target = draft.word(word(address));
             relocate(draft, site, R_AARCH64_LDST64_ABS_LO12_NC.0, target)
         }
@@ -178,7 +187,7 @@ fn bytes_of(code: &[u32]) -> Vec<u8> {
 }
 
 /// `adrp x16, word; ldr x16, [x16, word]; br x16`
-fn stub(word: Target) -> (Vec<u8>, Vec<DraftReloc>) {
+pub fn stub(word: Target) -> (Vec<u8>, Vec<DraftReloc>) {
     let code = [insn::adrp(IP0), insn::load(IP0, IP0), insn::branch_to_register(IP0)];
     (bytes_of(&code), load_relocs(0, word).to_vec())
 }

@@ -7,13 +7,14 @@ mod instruction;
 mod tests;
 mod tls;
 
+pub(super) use instruction::access_size;
 use object::Architecture;
 use object::elf::{
     R_AARCH64_ABS32, R_AARCH64_ABS64, R_AARCH64_PREL32, R_AARCH64_TLS_DTPREL, R_AARCH64_TLS_TPREL,
 };
 
 use super::binary::program::TlsLayout;
-use super::binary::{Draft, Reloc};
+use super::binary::{Draft, DraftReloc, Reloc, Target};
 use super::processor::{Bound, Processor, Site};
 
 /// The thread pointer points to two words of the loader's; the executable's block comes after
@@ -37,6 +38,10 @@ impl Processor for Aarch64 {
         R_AARCH64_PREL32.0
     }
 
+    fn absolute_64(&self) -> u32 {
+        R_AARCH64_ABS64.0
+    }
+
     fn thread_local_word(&self) -> u32 {
         R_AARCH64_TLS_TPREL.0
     }
@@ -44,6 +49,10 @@ impl Processor for Aarch64 {
     fn trap(&self) -> &'static [u8] {
         // `udf #0`
         &[0; 4]
+    }
+
+    fn stub(&self, word: Target) -> (Vec<u8>, Vec<DraftReloc>) {
+        bind::stub(word)
     }
 
     fn bind(&self, draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<bool> {

@@ -6,8 +6,9 @@ use std::collections::HashMap;
 use hotpatch_protocol::manifest::BindingKind;
 
 use super::Format;
-use crate::target::elf;
+use super::program::Version;
 use crate::target::processor::Processor;
+use crate::target::{elf, macho};
 
 /// What a section of the draft becomes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +21,12 @@ pub enum Content {
     Writable,
     /// Thread-local.
     ThreadLocal,
+    /// What code reaches a thread-local by, in Mach-O.
+    ThreadLocalDescriptor,
     /// `.eh_frame`.
     Unwind,
+    /// `__compact_unwind`, in Mach-O.
+    CompactUnwind,
     /// Not loaded.
     Debug,
 }
@@ -119,6 +124,8 @@ pub struct Draft {
     pub format: Format,
     /// Whose code it is.
     pub processor: &'static dyn Processor,
+    /// The system that it is for, in Mach-O.
+    pub version: Option<Version>,
     /// In the order in which they were added.
     pub sections: Vec<DraftSection>,
     /// The names that the loader resolves, and whether each may be missing.
@@ -129,6 +136,7 @@ pub struct Draft {
     constants: HashMap<i64, u64>,
     places: HashMap<u64, u64>,
     stubs: HashMap<Word, u64>,
+    entry_stubs: HashMap<Word, usize>,
     undefined_index: HashMap<String, usize>,
 }
 
@@ -145,6 +153,7 @@ impl Draft {
         Draft {
             format,
             processor,
+            version: None,
             sections: vec![
                 DraftSection::new(".data.hotpatch.words", Content::Writable, 8),
                 DraftSection::new(".rodata.hotpatch.constants", Content::ReadOnly, 8),
@@ -156,6 +165,7 @@ impl Draft {
             constants: HashMap::new(),
             places: HashMap::new(),
             stubs: HashMap::new(),
+            entry_stubs: HashMap::new(),
             undefined_index: HashMap::new(),
         }
     }
@@ -222,6 +232,24 @@ impl Draft {
         target
     }
 
+    /// A stub with a section and a symbol of its own, which linkers ask of what unwind tables name.
+    pub fn entry_stub(
+        &mut self,
+        word: Word,
+        make: impl FnOnce(Target) -> (Vec<u8>, Vec<DraftReloc>),
+    ) -> Target {
+        if let Some(&section) = self.entry_stubs.get(&word) {
+            return Target::Local { section, offset: 0 };
+        }
+        let place = self.word(word);
+        let (code, relocs) = make(place);
+        let mut section = DraftSection::new(".text.hotpatch.stub", Content::Code, 16);
+        (section.data, section.relocs) = (code, relocs);
+        let section = self.add(section);
+        self.entry_stubs.insert(word, section);
+        Target::Local { section, offset: 0 }
+    }
+
     /// Appends code to the glue section; the relocations' offsets are relative to the code.
     pub fn glue(&mut self, code: &[u8], relocs: Vec<DraftReloc>) -> Target {
         let section = &mut self.sections[GLUE];
@@ -255,6 +283,7 @@ impl Draft {
     pub fn write(&self) -> anyhow::Result<Vec<u8>> {
         match self.format {
             Format::Elf => elf::draft::write(self),
+            Format::MachO => macho::draft::write(self),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::Format;
-use crate::target::elf;
+use crate::target::{elf, macho};
 
 /// What the tool has to know of a library that it linked.
 #[derive(Debug)]
@@ -14,7 +14,8 @@ pub struct Library {
     /// For each offset in the thread-local block, the address of the word that holds its
     /// distance from the thread pointer.
     pub thread_local_words: HashMap<u64, u64>,
-    /// The symbols that the loader has to find, and whether each may be missing.
+    /// The symbols that the loader has to find and in Mach-O the linker did not, and whether each
+    /// may be missing.
     pub imports: Vec<(String, bool)>,
     /// Functions that would run at load.
     pub constructors: bool,
@@ -39,6 +40,7 @@ impl Library {
     pub fn parse(data: &[u8]) -> anyhow::Result<Self> {
         match Format::of(data) {
             Some(Format::Elf) => elf::library::parse(data),
+            Some(Format::MachO) => macho::library::parse(data),
             None => anyhow::bail!("the format of the linked patch is not known"),
         }
     }

@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::Format;
-use crate::target::elf;
+use crate::target::macho::frames::{Frame, Frames};
 use crate::target::processor::Processor;
+use crate::target::{elf, macho};
 
 /// What a section holds, as far as binding has to know it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -30,6 +31,8 @@ pub enum SectionKind {
     Mutable,
     /// The initial values of thread-locals (`.tdata`, `.tbss`).
     ThreadLocal,
+    /// What the code of Mach-O programs reaches a thread-local by.
+    ThreadLocalDescriptor,
     /// `.eh_frame`.
     EhFrame,
     /// Lists of functions that run at load or unload.
@@ -38,6 +41,14 @@ pub enum SectionKind {
     Debug,
     /// Everything that never reaches a patch (notes, groups, symbol tables).
     Other,
+}
+
+impl SectionKind {
+    /// Whether the program holds values there.
+    pub fn keeps_values(self) -> bool {
+        use SectionKind::{Mutable, ThreadLocal, ThreadLocalDescriptor};
+        matches!(self, Mutable | ThreadLocal | ThreadLocalDescriptor)
+    }
 }
 
 /// A section with the relocations that apply to it.
@@ -72,8 +83,13 @@ pub struct Reloc {
     pub addend: i64,
 }
 
+impl Reloc {
+    /// The type of a relocation that no processor in ELF has.
+    pub const UNKNOWN: u32 = u32::MAX;
+}
+
 /// A symbol of the object.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Symbol {
     /// Its name; empty for a section symbol.
     pub name: String,
@@ -103,6 +119,8 @@ pub struct ObjectFile {
     pub sections: Vec<Section>,
     /// By index; index 0 is ELF's null symbol.
     pub symbols: Vec<Symbol>,
+    /// How its functions are unwound, in Mach-O.
+    pub(in crate::target) frames: Frames,
     defined: HashMap<String, usize>,
     renamed: BTreeMap<String, String>,
 }
@@ -125,6 +143,7 @@ impl ObjectFile {
     pub fn parse(path: &Path, data: Vec<u8>) -> anyhow::Result<Self> {
         match Format::of(&data) {
             Some(Format::Elf) => elf::object_file::parse(path, data),
+            Some(Format::MachO) => macho::object_file::parse(path, data),
             None => anyhow::bail!("{} is not an object that can be read", path.display()),
         }
     }
@@ -147,7 +166,8 @@ impl ObjectFile {
             defined.insert(symbol.name.clone(), index);
         }
         let (path, renamed) = (path.to_owned(), BTreeMap::new());
-        ObjectFile { format, processor, path, data, sections, symbols, defined, renamed }
+        let frames = Frames::default();
+        ObjectFile { format, processor, path, data, sections, symbols, frames, defined, renamed }
     }
 
     /// Gives symbols other names, as if the compiler had called them that.
@@ -191,6 +211,11 @@ impl ObjectFile {
     /// Whether the section has no bytes in the file, only a size.
     pub fn is_zero_fill(&self, section: usize) -> bool {
         self.sections.get(section).is_some_and(|s| s.range.is_none() && s.size > 0)
+    }
+
+    /// How the function in a section is unwound, in Mach-O.
+    pub fn frame(&self, section: usize) -> Option<&Frame> {
+        self.frames.of(section)
     }
 
     /// The symbol defined here under this name.

@@ -8,8 +8,8 @@ use anyhow::Context;
 use hotpatch_protocol::symbolizer::Symbolizer;
 
 use super::Format;
-use crate::target::elf;
 use crate::target::processor::Processor;
+use crate::target::{elf, macho};
 
 /// A symbol of a linked file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,6 +44,17 @@ pub struct TlsLayout {
     pub align: u64,
 }
 
+/// The system that a Mach-O program is for, in the numbers of its file (`LC_BUILD_VERSION`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// Which one of Apple's systems.
+    pub platform: u32,
+    /// The oldest version that it runs on.
+    pub oldest: u32,
+    /// The version of the SDK.
+    pub sdk: u32,
+}
+
 /// What binding has to know of a linked program, in memory of its own: the file may be replaced
 /// while it is used.
 #[derive(Debug)]
@@ -56,7 +67,10 @@ pub struct Program {
     pub build_id: String,
     /// Whether it is a shared library, which another program loads.
     pub library: bool,
-    /// The layout of its thread-locals.
+    /// The system that it is for, where its file tells.
+    pub version: Option<Version>,
+    /// The layout of its thread-locals, where these lie at a constant distance from the thread
+    /// pointer.
     pub tls: Option<TlsLayout>,
     /// The names that it takes from shared libraries.
     pub imports: HashSet<String>,
@@ -129,6 +143,7 @@ impl Program {
     fn parse(data: &[u8]) -> anyhow::Result<Self> {
         match Format::of(data) {
             Some(Format::Elf) => elf::program::parse(data),
+            Some(Format::MachO) => macho::program::parse(data),
             None => anyhow::bail!("its format is not known"),
         }
     }
@@ -140,6 +155,7 @@ impl Program {
             processor,
             build_id: String::new(),
             library: false,
+            version: None,
             tls: None,
             imports: HashSet::new(),
             symbolizer: None,
@@ -303,6 +319,7 @@ pub fn build_id(path: &Path) -> anyhow::Result<String> {
         .with_context(|| format!("cannot read {}", path.display()))?;
     match Format::of(&data) {
         Some(Format::Elf) => elf::program::build_id(&data),
+        Some(Format::MachO) => macho::program::build_id(&data),
         None => Err(anyhow::anyhow!("its format is not known")),
     }
     .with_context(|| format!("cannot use {}", path.display()))

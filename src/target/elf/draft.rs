@@ -54,9 +54,11 @@ fn write_section(
     let (kind, flags) = match section.content {
         Content::Code => (object::SectionKind::Text, alloc | SHF_EXECINSTR.0),
         Content::ReadOnly => (object::SectionKind::ReadOnlyData, alloc),
-        Content::Writable => (object::SectionKind::Data, alloc | SHF_WRITE.0),
+        Content::Writable | Content::ThreadLocalDescriptor => {
+            (object::SectionKind::Data, alloc | SHF_WRITE.0)
+        }
         Content::ThreadLocal => (object::SectionKind::Tls, alloc | SHF_WRITE.0 | SHF_TLS.0),
-        Content::Unwind => (object::SectionKind::ReadOnlyData, alloc),
+        Content::Unwind | Content::CompactUnwind => (object::SectionKind::ReadOnlyData, alloc),
         Content::Debug => (object::SectionKind::Debug, 0),
     };
     let zero_fill = section.zero_fill > 0;

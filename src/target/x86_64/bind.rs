@@ -5,8 +5,9 @@ use anyhow::{Context, bail};
 use hotpatch_protocol::manifest::BindingKind;
 use object::elf::{
     R_X86_64_32, R_X86_64_32S, R_X86_64_64, R_X86_64_DTPOFF32, R_X86_64_DTPOFF64,
-    R_X86_64_GOTPCREL, R_X86_64_GOTPCRELX, R_X86_64_GOTTPOFF, R_X86_64_PC32, R_X86_64_PLT32,
-    R_X86_64_REX_GOTPCRELX, R_X86_64_TLSGD, R_X86_64_TLSLD, R_X86_64_TPOFF32,
+    R_X86_64_GOTPC32_TLSDESC, R_X86_64_GOTPCREL, R_X86_64_GOTPCRELX, R_X86_64_GOTTPOFF,
+    R_X86_64_PC32, R_X86_64_PLT32, R_X86_64_REX_GOTPCRELX, R_X86_64_TLSGD, R_X86_64_TLSLD,
+    R_X86_64_TPOFF32,
 };
 
 use super::{instruction, thunk, tls};
@@ -20,6 +21,9 @@ use crate::target::processor::{Bound, Site};
 /// Where the code uses a form that cannot be bound; the message says which and why.
 pub fn bind(draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<bool> {
     match bound {
+        Bound::Loader(_) if site.reloc.r_type == R_X86_64_GOTPC32_TLSDESC.0 => {
+            bail!("a thread-local of a shared library is not supported here")
+        }
         Bound::Local(target) | Bound::Loader(target) => {
             keep(draft, site, target)?;
             Ok(false)
@@ -150,7 +154,13 @@ fn image_reference(
     let code = draft.sections[site.section].content == Content::Code;
     match object::elf::RelocationType(reloc.r_type) {
         R_X86_64_PC32 | R_X86_64_PLT32 if code => pc_relative(draft, site, word),
-        R_X86_64_GOTPCREL | R_X86_64_GOTPCRELX | R_X86_64_REX_GOTPCRELX if code => {
+        // In Mach-O a thread-local's descriptor is data that has an address like any other.
+        R_X86_64_GOTPCREL
+        | R_X86_64_GOTPCRELX
+        | R_X86_64_REX_GOTPCRELX
+        | R_X86_64_GOTPC32_TLSDESC
+            if code =>
+        {
             let target = draft.word(word(0));
             let r_type = R_X86_64_PC32.0;
             draft.sections[site.section].relocs.push(DraftReloc {
@@ -201,7 +211,7 @@ fn pc_relative(
 }
 
 /// `jmp *word(%rip); ud2`.
-fn stub(word: Target) -> (Vec<u8>, Vec<DraftReloc>) {
+pub fn stub(word: Target) -> (Vec<u8>, Vec<DraftReloc>) {
     let code = vec![0xff, 0x25, 0, 0, 0, 0, 0x0f, 0x0b];
     let reloc = DraftReloc { offset: 2, r_type: R_X86_64_PC32.0, target: word, addend: -4 };
     (code, vec![reloc])

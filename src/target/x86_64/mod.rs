@@ -13,7 +13,7 @@ use iced_x86::{Decoder, DecoderOptions, Instruction};
 use object::Architecture;
 
 use super::binary::program::TlsLayout;
-use super::binary::{Draft, Reloc};
+use super::binary::{Draft, DraftReloc, Reloc, Target};
 use super::processor::{Bound, Processor, Site};
 
 /// The processor.
@@ -33,12 +33,20 @@ impl Processor for X86_64 {
         object::elf::R_X86_64_PC32.0
     }
 
+    fn absolute_64(&self) -> u32 {
+        object::elf::R_X86_64_64.0
+    }
+
     fn thread_local_word(&self) -> u32 {
         object::elf::R_X86_64_TPOFF64.0
     }
 
     fn trap(&self) -> &'static [u8] {
         &[0xcc]
+    }
+
+    fn stub(&self, word: Target) -> (Vec<u8>, Vec<DraftReloc>) {
+        bind::stub(word)
     }
 
     fn bind(&self, draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<bool> {

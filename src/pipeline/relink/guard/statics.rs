@@ -108,6 +108,6 @@ fn is_mutable(side: &Side<'_>, symbol: &[u8]) -> bool {
     side.trees.iter().map(|t| t.sections.object).any(|object| {
         let section = object.definition(&symbol).and_then(|s| s.section);
         let kind = section.and_then(|s| object.sections.get(s)).map(|s| s.kind);
-        matches!(kind, Some(SectionKind::Mutable | SectionKind::ThreadLocal))
+        kind.is_some_and(SectionKind::keeps_values)
     })
 }

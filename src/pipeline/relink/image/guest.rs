@@ -29,7 +29,7 @@ use crate::target::binary::{
 };
 
 /// The symbol by which guests tell where program and library are loaded.
-pub const ANCHOR: &str = "main";
+pub(super) const ANCHOR: &str = "main";
 
 /// A library that a guest can load, once its words are filled for that process.
 #[derive(Debug)]
@@ -131,7 +131,7 @@ impl Image {
             self.program.has_function_with(&path)
         };
         let anchored = self.program.definition(ANCHOR).is_some();
-        if !anchored || !has("subsecond", "apply_patch") {
+        if !self.program.format.has_detours() || !anchored || !has("subsecond", "apply_patch") {
             return Guests::None;
         }
         match self.injected || has("hotpatch_runtime", "start") {
@@ -324,7 +324,7 @@ fn words(linked: &Library, bytes: &[u8]) -> anyhow::Result<Vec<FileWord>> {
 }
 
 fn keeps_values(kind: SectionKind) -> bool {
-    matches!(kind, SectionKind::Mutable | SectionKind::ThreadLocal)
+    kind.keeps_values()
 }
 
 /// The objects in which two states of a program differ.
