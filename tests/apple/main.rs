@@ -280,6 +280,18 @@ fn without_an_sdk_nothing_is_built() {
     assert!(!setting.project.path("main/target/aarch64-apple-darwin").exists());
 }
 
+#[test]
+fn a_library_is_refused_before_anything_is_built() {
+    if let Some(why) = stand_in::missing() {
+        skip!("{why}");
+    }
+    let setting = Setting::new(ARM, MAIN, "[lib]\ncrate-type = [\"cdylib\"]");
+    setting.project.write("main/src/lib.rs", "pub fn f() {}\n");
+    let told = setting.run(&["fat", "--cdylib"]).expect_code(4);
+    told.expect_text("libraries for aarch64-apple-darwin cannot be patched yet");
+    assert!(!setting.project.path("main/target/aarch64-apple-darwin").exists());
+}
+
 /// Functions that need no system, so that they can be called here.
 const PLAIN: &str = "use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -14,7 +14,7 @@ use crate::cargo_config::Sources;
 use crate::error::Failure;
 use crate::report::Event;
 use crate::session::{Session, android};
-use crate::target::support;
+use crate::target::{apple, support};
 
 /// Builds the program that the session's flags select, captures how, and writes its record.
 /// Cargo's progress and rustc's diagnostics go to stderr; where `emit` is given, the diagnostics
@@ -30,6 +30,13 @@ pub fn build(
     let choice = Choice::of(&session.metadata, &session.selection)?;
     let args = choice.build_args(&session.selection);
     let locals = Locals::of(&session.metadata);
+    if let Some(target) = session.target.as_deref().filter(|t| apple::is_apple(t)) {
+        // Its patches would be bound to a program that it is not.
+        if choice.is_library() {
+            let what = format!("libraries for {target} cannot be patched yet, only programs");
+            return Err(Failure::environment(what).hint("choose a program with `--bin`").into());
+        }
+    }
     let inject = !session.selection.no_inject
         && support::has_runtime(session.target.as_deref())
         && !linked::has_runtime(&session.metadata, &choice);
