@@ -41,10 +41,12 @@ pub struct WatchArgs {
     pub selection: CargoSelection,
     /// How to tell about it.
     pub message_format: MessageFormat,
-    /// Whether to start the program (no `--no-run`).
+    /// Whether to start the program (no `--no-run`, no `--attach`).
     pub run: bool,
     /// The program that loads the library, where that is what is patched.
     pub host: Option<OsString>,
+    /// The process to patch, which was started without us.
+    pub attach: Option<u32>,
     /// Whether patches may change the layout of types of which the program may hold values.
     pub allow_layout_change: bool,
     /// Where programs find the server.
@@ -165,6 +167,9 @@ struct RawWatch {
     /// Program that loads the library (`--cdylib`); it is started with the ARGS
     #[arg(long, value_name = "PROGRAM", conflicts_with_all = ["bin", "example", "test", "bench"])]
     host: Option<OsString>,
+    /// Patch a process of the last `fat` that was started with HOTPATCH_WAIT=1
+    #[arg(long, value_name = "PID", conflicts_with_all = ["no_run", "host", "program_args"])]
+    attach: Option<u32>,
     /// Apply changes of a type's layout even though the program may hold values of the old one
     #[arg(long)]
     allow_layout_change: bool,
@@ -234,7 +239,8 @@ fn validate(raw: RawCli) -> Result<Command, Failure> {
             host: with_host(&mut raw),
             selection: raw.common.selection.validate()?,
             message_format: raw.common.message_format,
-            run: !raw.no_run,
+            run: !raw.no_run && raw.attach.is_none(),
+            attach: raw.attach,
             allow_layout_change: raw.allow_layout_change,
             bind: raw.bind,
             clients: raw.client,

@@ -1,5 +1,6 @@
 //! `cargo hotpatch watch`: build, start, serve, and patch at each save.
 
+mod attach;
 mod build;
 mod builder;
 mod environment;
@@ -58,7 +59,10 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<u8> {
     let purpose = if args.run { doctor::For::Watch } else { doctor::For::Serve };
     doctor::run_for(purpose, &session)?;
     let _lock = Lock::take(&session.store)?;
-    let built = build(&session, args, &reporter)?;
+    let built = match args.attach {
+        Some(pid) => attach::build(&session, pid)?,
+        None => build(&session, args, &reporter)?,
+    };
     if let Some(message) = guests::unserved(&session, args) {
         reporter.emit(&Event::Warning { message });
     }
@@ -73,6 +77,9 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<u8> {
     }
     reporter.emit(&Event::Serving { addr: server.address().to_string() });
     let desk = Desk { args, reporter, server, inbox };
+    if let Some(pid) = args.attach {
+        attach::invite(pid, &desk.server)?;
+    }
     Live::start(desk, session, built)?.run(&inputs)
 }
 

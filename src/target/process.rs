@@ -1,10 +1,21 @@
 //! What the system tells of other processes of this machine. (Linux: the folder `/proc`.)
 
+use std::io::{ErrorKind, Read, Write};
+use std::mem::MaybeUninit;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd;
+use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::FileExt;
+use std::os::unix::net::{self, UnixStream};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hotpatch_protocol::{AGREED, waiting_name};
 
 use super::binary::program;
+
+/// How long a runtime that waits may take to answer.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The processes that hold the other end of a connection on this machine: of the same user as
 /// we, or of any where we may read everybody's. `ours` and `peer` are the connection as we see it.
@@ -88,6 +99,55 @@ pub fn read_word(pid: u32, address: u64) -> Option<u64> {
     let mut word = [0; 8];
     memory.read_exact_at(&mut word, address).ok()?;
     Some(u64::from_le_bytes(word))
+}
+
+/// Says something to the runtime that waits in a process of ours, and waits until it agrees.
+///
+/// # Errors
+/// Why it does not, for people.
+pub fn invite(pid: u32, text: &str) -> Result<(), String> {
+    let address = net::SocketAddr::from_abstract_name(waiting_name(pid));
+    let connect = address.and_then(|address| UnixStream::connect_addr(&address));
+    let mut socket = connect.map_err(|e| match e.kind() {
+        ErrorKind::ConnectionRefused => "it does not wait for that".to_string(),
+        _ => e.to_string(),
+    })?;
+    if !is_of(&socket, pid) {
+        return Err("another process has taken its place".into());
+    }
+    let mut agreed = Vec::new();
+    let asked = socket
+        .set_read_timeout(Some(PATIENCE))
+        .and_then(|()| socket.write_all(text.as_bytes()))
+        .and_then(|()| socket.shutdown(std::net::Shutdown::Write))
+        .and_then(|()| (&socket).read_to_end(&mut agreed));
+    match asked {
+        Ok(_) if agreed == AGREED => Ok(()),
+        Ok(_) => Err("it does not agree: its runtime is of another version, or confined".into()),
+        Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+            Err("it does not answer: another `cargo hotpatch watch` may be attached to it".into())
+        }
+        Err(e) => Err(e.to_string()),
+    }
+}
+
+/// Whether the other end of a socket is a process, and of our user.
+fn is_of(socket: &UnixStream, pid: u32) -> bool {
+    let mut found = MaybeUninit::<libc::ucred>::zeroed();
+    let mut length = size_of::<libc::ucred>() as libc::socklen_t;
+    // SAFETY: the kernel writes no more than one `ucred`, of which all bytes zero is a valid value,
+    // and the other calls only ask.
+    unsafe {
+        let asked = libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            found.as_mut_ptr().cast(),
+            &mut length,
+        );
+        let found = found.assume_init();
+        asked == 0 && u32::try_from(found.pid) == Ok(pid) && found.uid == libc::geteuid()
+    }
 }
 
 #[cfg(test)]

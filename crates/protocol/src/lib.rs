@@ -25,6 +25,18 @@ pub const ENV_TOKEN: &str = "HOTPATCH_TOKEN";
 /// ask for patches too. Only for programs that do not start the runtime by themselves.
 pub const ENV_CHILDREN: &str = "HOTPATCH_CHILDREN";
 
+/// Names the environment variable that, with any value, makes a program that was started by
+/// itself wait for `cargo hotpatch watch --attach`.
+pub const ENV_WAIT: &str = "HOTPATCH_WAIT";
+
+/// The name, without a file, at which a process waits for a [`message::Invitation`].
+pub fn waiting_name(pid: u32) -> String {
+    format!("hotpatch-{PROTOCOL_VERSION}-{pid}")
+}
+
+/// What it answers.
+pub const AGREED: &[u8] = b"agreed";
+
 /// This crate's own files, by their paths in its folder.
 #[cfg(feature = "sources")]
 pub const SOURCES: &[(&str, &str)] = &[

@@ -41,6 +41,15 @@ pub enum ClientMessage {
     },
 }
 
+/// What a tool says to a program that waits for one: where to connect.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invitation {
+    /// `HOST:PORT`.
+    pub address: String,
+    /// The secret that the server asks for.
+    pub token: String,
+}
+
 /// Who the program is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {

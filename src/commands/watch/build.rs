@@ -61,12 +61,9 @@ impl Build {
         let program = if desk.args.run {
             Some(run(&start, desk)?)
         } else {
-            desk.reporter.instruct(&command_line(&start));
-            if start.file.is_none() {
-                desk.reporter.instruct(&format!(
-                    "start the program that loads {} with these variables",
-                    fat.program.display()
-                ));
+            // A process to attach to is there until it is replaced.
+            if desk.args.attach.is_none() || number > 0 {
+                instruct(desk, &start, &fat);
             }
             None
         };
@@ -139,6 +136,17 @@ impl Build {
             Err(error) => reporter
                 .emit(&Event::Warning { message: format!("waiting for process {pid}: {error}") }),
         }
+    }
+}
+
+/// Tells people how to start the program elsewhere.
+fn instruct(desk: &Desk, start: &Start, fat: &FatBuild) {
+    desk.reporter.instruct(&command_line(start));
+    if start.file.is_none() {
+        desk.reporter.instruct(&format!(
+            "start the program that loads {} with these variables",
+            fat.program.display()
+        ));
     }
 }
 

@@ -56,6 +56,14 @@ pub fn keep_up(address: &str, token: &str, patches: &mut Patches) {
     }
 }
 
+/// One conversation, with a server that asked for it.
+#[cfg(feature = "inject")]
+pub fn once(address: &str, token: &str, patches: &mut Patches) {
+    if let End::Unwanted(reason) = converse(address, token, patches) {
+        say(&format!("the server does not want this program: {reason}"));
+    }
+}
+
 /// Tells the developer, in one line. `eprintln!` would panic where nobody reads it.
 pub fn say(text: &str) {
     sys::apart::write_to_stderr(&format!("hotpatch: {text}\n"));

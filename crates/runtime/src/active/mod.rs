@@ -2,6 +2,8 @@
 //! what it sends.
 
 mod arch;
+#[cfg(feature = "inject")]
+mod attach;
 #[cfg(hotpatch_detours)]
 mod backtrace;
 mod carry;
@@ -31,9 +33,9 @@ mod wire;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-#[cfg(feature = "inject")]
-use hotpatch_protocol::ENV_CHILDREN;
 use hotpatch_protocol::{ENV_ADDR, ENV_TOKEN};
+#[cfg(feature = "inject")]
+use hotpatch_protocol::{ENV_CHILDREN, ENV_WAIT};
 
 pub use carry::carry_over;
 pub use hooks::{add_after, add_before};
@@ -46,7 +48,7 @@ static STARTED: AtomicBool = AtomicBool::new(false);
 /// Starts the runtime where the environment names a server and none was started yet.
 pub fn start() {
     if let Some(server) = Server::of_environment() {
-        launch(server, || ());
+        launch(Task::Serve(server), || ());
     }
 }
 
@@ -59,22 +61,42 @@ pub fn start() {
 /// not be waited for.
 #[cfg(feature = "inject")]
 fn start_at_load() {
-    let Some(server) = Server::of_environment() else { return };
+    let waits = || Some(Task::Wait).filter(|_| named(ENV_WAIT).is_some());
+    let Some(task) = Server::of_environment().map(Task::Serve).or_else(waits) else { return };
     if !own_image().is_some_and(|image| image.is_program()) {
-        launch(server, sys::apart::leave);
+        // Who attaches asks for a process by its program.
+        if matches!(task, Task::Serve(_)) {
+            launch(task, sys::apart::leave);
+        }
         return;
     }
     if std::env::var_os(ENV_CHILDREN).is_none() {
-        for name in [ENV_ADDR, ENV_TOKEN] {
+        for name in [ENV_ADDR, ENV_TOKEN, ENV_WAIT] {
             // SAFETY: there is no other thread that could be reading the environment.
             unsafe { std::env::remove_var(name) };
         }
     }
     // The program's hooks, which would miss its open files, are not called from this thread: a
     // program that has any starts the runtime itself.
-    if launch(server, sys::apart::leave) {
+    if launch(task, sys::apart::leave) {
         sys::apart::await_ready();
     }
+}
+
+/// What the runtime's thread is for.
+enum Task {
+    /// Asking a server for patches.
+    Serve(Server),
+    /// Waiting until one asks for the program.
+    #[cfg(feature = "inject")]
+    Wait,
+}
+
+/// The value of a variable that is not empty. A program with more rights than the user who started
+/// it (setuid) does not take a user's word for anything.
+fn named(variable: &str) -> Option<String> {
+    let value = std::env::var(variable).ok().filter(|value| !value.is_empty())?;
+    Some(value).filter(|_| !sys::is_privileged())
 }
 
 /// Whom to ask for patches.
@@ -84,19 +106,15 @@ struct Server {
 }
 
 impl Server {
-    /// The one that the environment names. A program with more rights than the user who started it
-    /// (setuid) does not take a user's word for it.
+    /// The one that the environment names.
     fn of_environment() -> Option<Server> {
-        let address = std::env::var(ENV_ADDR).ok().filter(|address| !address.is_empty())?;
-        if sys::is_privileged() {
-            return None;
-        }
+        let address = named(ENV_ADDR)?;
         Some(Server { address, token: std::env::var(ENV_TOKEN).unwrap_or_default() })
     }
 }
 
 /// True where the runtime's thread was started now; it calls `first` before anything else.
-fn launch(server: Server, first: fn()) -> bool {
+fn launch(task: Task, first: fn()) -> bool {
     if STARTED.swap(true, Ordering::SeqCst) {
         return false;
     }
@@ -110,7 +128,7 @@ fn launch(server: Server, first: fn()) -> bool {
     }
     let body = move || {
         first();
-        run(&server.address, &server.token, image);
+        run(task, image);
     };
     // The program's signal handlers never run on this thread, since it inherits this mask.
     let thread = sys::mask::blocked(|| thread::Builder::new().name("hotpatch".into()).spawn(body));
@@ -126,10 +144,15 @@ fn own_image() -> Option<image::Image> {
     image::Image::of(own_image as fn() -> Option<image::Image> as usize)
 }
 
-fn run(address: &str, token: &str, program: image::Image) {
+fn run(task: Task, program: image::Image) {
     sys::enter();
     safepoint::enter();
     stacks::enter();
     switching::prepare();
-    connection::keep_up(address, token, &mut patch::Patches::new(program));
+    let mut patches = patch::Patches::new(program);
+    match task {
+        Task::Serve(server) => connection::keep_up(&server.address, &server.token, &mut patches),
+        #[cfg(feature = "inject")]
+        Task::Wait => attach::wait(&mut patches),
+    }
 }

@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub mod apart;
 #[cfg(feature = "inject")]
 mod constructor;
+#[cfg(feature = "inject")]
+pub mod door;
 pub mod line;
 pub mod mask;
 
