@@ -127,6 +127,26 @@ fn a_library_that_is_also_for_rust_is_built_as_both_and_the_binary_beside_it_has
 }
 
 #[test]
+fn a_library_that_starts_the_runtime_itself_has_that_one() {
+    let fixture = hosted();
+    let runtime = Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/runtime");
+    let dependency = format!("hotpatch-runtime = {{ path = {runtime:?} }}\n");
+    let manifest = fixture.read("Cargo.toml") + &dependency;
+    fixture.write("Cargo.toml", &manifest, Save::InPlace);
+    let from = "extern \"C\" fn hosted_callback() -> Callback {\n";
+    fixture.edit(LIB, from, &format!("{from}    hotpatch_runtime::start();\n"));
+    let mut watch = start(&fixture, &[]);
+    assert_counts(&patch(&fixture, &mut watch, 0, 1));
+    watch.say("close");
+    watch.wait_text("host: closed 0");
+    watch.say(&format!("load {FILE}"));
+    watch.wait_text("host: loaded");
+    patch(&fixture, &mut watch, 1, 2);
+    assert_eq!(watch.events("client-connected").len(), 1);
+    watch.stop();
+}
+
+#[test]
 fn a_host_loads_the_library_late_and_gets_what_came_before() {
     let fixture = hosted();
     let mut watch = Watch::spawn(&fixture, &["--host", "./host"]);
@@ -231,6 +251,11 @@ fn what_is_loaded_and_what_is_started_are_told_apart() {
     usage(&["fat", "--bin", "x"]).expect_text("-p hosted --cdylib");
     let fat = run(command(fixture.root(), &["fat"])).expect_code(0);
     assert_eq!(Path::new(fat.last_line()), fixture.path(FILE));
+    // Other flags leave the library in the same file.
+    for flags in [&["--config", "profile.dev.debug=1"][..], &[]] {
+        let fat = run(command(fixture.root(), &[&["fat"], flags].concat())).expect_code(0);
+        assert_eq!(Path::new(fat.last_line()), fixture.path(FILE));
+    }
     let program = Fixture::copy("unmodified");
     run(command(program.root(), &["watch", "--host", "./host"]))
         .expect_code(2)

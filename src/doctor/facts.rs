@@ -154,6 +154,8 @@ pub struct Project {
     pub runtime: Runtime,
     /// The earlier fat build; none where there was none.
     pub captured: Option<Result<Captured, Failure>>,
+    /// Whether it is a library that another program loads.
+    pub is_library: bool,
     /// The packages that the program uses as shared libraries of their own.
     pub shared_libraries: Vec<String>,
     /// The folder of the workspace.

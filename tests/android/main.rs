@@ -4,6 +4,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod library;
 mod ndk;
 
 use std::path::Path;
@@ -134,6 +135,14 @@ fn a_running_program_is_not_yet_patched_and_that_is_said_first() {
     let (project, kit) = (project(), Kit::new());
     run(&project, Some(&kit), &["watch"]).expect_code(4).expect_text("do not take them yet");
     assert!(kit.called().is_empty(), "nothing was linked");
+}
+
+#[test]
+fn a_processor_of_32_bits_is_refused_by_name_before_anything_is_built() {
+    let project = project();
+    let fat = support::run(tool(&project, None, &["fat", "--target", "armv7-linux-androideabi"]));
+    fat.expect_code(4).expect_text("armv7-linux-androideabi").expect_text("yet");
+    assert!(!project.path("main/target").exists());
 }
 
 #[test]

@@ -10,8 +10,10 @@ use std::process::Command;
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol};
 
-/// The target.
+/// The target that most tests are for.
 pub const TARGET: &str = "aarch64-linux-android";
+/// All targets that the kit is for.
+pub const TARGETS: [&str; 2] = [TARGET, "x86_64-linux-android"];
 /// The compiler that has std for it.
 pub const RUSTC: &str = "/usr/bin/rustc";
 /// Its cargo.
@@ -24,15 +26,14 @@ const APIS: [u32; 2] = [24, 30];
 pub fn missing() -> Option<String> {
     let tools = ["clang", "ld.lld"].into_iter().filter(|tool| which::which(tool).is_err());
     let mut lacking: Vec<String> = tools.map(String::from).collect();
-    if !libraries().is_some_and(|folder| folder.is_dir()) {
-        lacking.push(format!("std for {TARGET}"));
-    }
+    let without_std = |t: &&'static str| !libraries(t).is_some_and(|folder| folder.is_dir());
+    lacking.extend(TARGETS.into_iter().filter(without_std).map(|t| format!("std for {t}")));
     let names = lacking.join(", ");
     (!lacking.is_empty()).then(|| format!("no {names}; `cargo xtask setup-cross` brings it"))
 }
 
-fn libraries() -> Option<PathBuf> {
-    let args = ["--print", "target-libdir", "--target", TARGET];
+fn libraries(target: &str) -> Option<PathBuf> {
+    let args = ["--print", "target-libdir", "--target", target];
     let output = Command::new(RUSTC).args(args).output().ok()?;
     Some(String::from_utf8(output.stdout).ok()?.trim().into())
 }
@@ -52,10 +53,10 @@ impl Kit {
         fs::create_dir_all(&bin).expect("a folder");
         let properties = "Pkg.Desc = Android NDK\nPkg.Revision = 27.0.12077973\n";
         fs::write(kit.root().join("source.properties"), properties).expect("a file");
-        for api in APIS {
-            let system = kit.root().join("sysroot/usr/lib").join(TARGET).join(api.to_string());
-            write_system(&system);
-            kit.write_compiler(&bin, api);
+        for (target, api) in TARGETS.into_iter().flat_map(|t| APIS.map(|api| (t, api))) {
+            let system = kit.root().join("sysroot/usr/lib").join(target).join(api.to_string());
+            write_system(&system, target);
+            kit.write_compiler(&bin, target, api);
         }
         kit
     }
@@ -65,11 +66,11 @@ impl Kit {
         self.0.path()
     }
 
-    fn write_compiler(&self, bin: &Path, api: u32) {
-        let name = format!("{TARGET}{api}-clang");
+    fn write_compiler(&self, bin: &Path, target: &str, api: u32) {
+        let name = format!("{target}{api}-clang");
         let (root, file) = (self.root().display(), bin.join(&name));
         let script = format!(
-            "#!/bin/sh\necho {name} >> '{root}/called'\nexec clang --target={TARGET}{api} \
+            "#!/bin/sh\necho {name} >> '{root}/called'\nexec clang --target={target}{api} \
              --sysroot='{root}/sysroot' -fuse-ld=lld \"$@\"\n"
         );
         fs::write(&file, script).expect("a script");
@@ -84,23 +85,24 @@ impl Kit {
 }
 
 /// The files that every link takes from the system. Its C library has all that std asks for.
-fn write_system(folder: &Path) {
+fn write_system(folder: &Path, target: &str) {
     fs::create_dir_all(folder).expect("a folder");
     let assemble = |name: &str, code: &str, args: &[&str]| {
         let source = folder.join("source.s");
         fs::write(&source, code).expect("a source");
         let mut clang = Command::new("clang");
-        clang.arg(format!("--target={TARGET}24")).args(args);
+        clang.arg(format!("--target={target}24")).args(args);
         let output = clang.arg(&source).arg("-o").arg(folder.join(name)).output();
         let output = output.expect("clang");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         fs::remove_file(source).expect("a source");
     };
-    assemble("crtbegin_dynamic.o", ".globl _start\n_start: b main\n", &["-c"]);
+    let jump = if target == TARGET { "b" } else { "jmp" };
+    assemble("crtbegin_dynamic.o", &format!(".globl _start\n_start: {jump} main\n"), &["-c"]);
     for name in ["crtend_android.o", "crtbegin_so.o", "crtend_so.o"] {
         assemble(name, "", &["-c"]);
     }
-    let functions = wanted_by_std().into_iter();
+    let functions = wanted_by_std(target).into_iter();
     let functions: String =
         functions.map(|n| format!(".globl {n}\n.type {n},%function\n{n}: ret\n")).collect();
     for name in ["c", "m", "dl", "log", "unwind"] {
@@ -112,9 +114,9 @@ fn write_system(folder: &Path) {
 }
 
 /// What std's libraries use and none of them has.
-fn wanted_by_std() -> BTreeSet<String> {
+fn wanted_by_std(target: &str) -> BTreeSet<String> {
     let (mut wanted, mut had) = (BTreeSet::new(), BTreeSet::from(["main".to_string()]));
-    let folder = libraries().expect("a folder");
+    let folder = libraries(target).expect("a folder");
     for entry in fs::read_dir(folder).expect("std").flatten() {
         if entry.path().extension().is_none_or(|e| e != "rlib") {
             continue;

@@ -101,6 +101,15 @@ fn packages_that_are_built_in_another_way_than_the_program() {
         .expect_text("crate-type = [\"rlib\", \"dylib\"]");
     with_member(&package, "crate-type = [\"dylib\", \"rlib\"]", "");
     package.doctor(&[]).expect_check("ok", "crate-types", "in the program's own file");
+    let manifest = "[lib]\ncrate-type = [\"cdylib\"]\npath = \"src/main.rs\"\n";
+    package.manifest(manifest);
+    package.doctor(&[]).expect_check("ok", "crate-types", "all packages are in the program");
+    let library = package.doctor(&["--cdylib"]);
+    library.expect_check("ok", "crate-types", "a library that another program loads").expect_check(
+        "ok",
+        "program",
+        "the library `p`",
+    );
     with_member(&package, "", "[profile.dev.package.q]\noverflow-checks = false\n");
     let told = "on for p, off for q ([profile.dev.package.q] of Cargo.toml)";
     package.doctor(&[]).expect_check("warn", "overflow-checks", told).expect_code(0);

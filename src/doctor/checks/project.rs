@@ -16,8 +16,9 @@ pub fn program(facts: &Facts) -> Check {
             ),
         ),
         Some(Ok(project)) => {
+            let kind = if project.is_library { "the library " } else { "" };
             let detail = format!(
-                "`{}` of package `{}`, profile {}",
+                "{kind}`{}` of package `{}`, profile {}",
                 project.program, project.package, project.profile.name
             );
             Check::ok("program", detail)
@@ -73,14 +74,15 @@ pub fn runtime_call(facts: &Facts) -> Check {
     match &project.runtime.call {
         _ if project.runtime.comes_along() => Check::ok(NAME, "not needed"),
         Some((file, line)) => Check::ok(NAME, format!("in {}:{line}", below(&project.root, file))),
-        None => Check::warn(
-            NAME,
-            "no source file calls `hotpatch_runtime::start()`, so that the program never asks for patches",
-            format!(
-                "hotpatch_runtime::start(); as the first line of `main` in {}",
-                below(&project.root, &project.runtime.main)
-            ),
-        ),
+        None => {
+            let first = if project.is_library { "what its host calls first," } else { "`main`" };
+            let file = below(&project.root, &project.runtime.main);
+            Check::warn(
+                NAME,
+                "no source file calls `hotpatch_runtime::start()`, so that the program never asks for patches",
+                format!("hotpatch_runtime::start(); as the first line of {first} in {file}"),
+            )
+        }
     }
 }
 
@@ -118,7 +120,12 @@ pub fn runtime_profile(facts: &Facts) -> Check {
 /// Whether all of the program's own code is in its own file.
 pub fn crate_types(facts: &Facts) -> Check {
     const NAME: &str = "crate-types";
+    let is_library = known(facts).is_some_and(|p| p.is_library);
     match known(facts).map(|p| p.shared_libraries.as_slice()) {
+        None | Some([]) if is_library => Check::ok(
+            NAME,
+            "a library that another program loads (`watch --host PROGRAM`), all packages in its file",
+        ),
         None | Some([]) => Check::ok(NAME, "all packages are in the program's own file"),
         Some(names) => Check::warn(
             NAME,

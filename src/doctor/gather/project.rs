@@ -48,6 +48,7 @@ pub fn look(session: &Session, config: &Config, settings: &Settings) -> Result<P
         other_watch: watching(&session.store),
         from_the_future: from_the_future(&inputs, &session.store),
         shared_libraries: shared_libraries(&packages, &choice),
+        is_library: choice.is_library(),
         package: choice.package,
         program: choice.target,
     })

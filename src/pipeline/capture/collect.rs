@@ -8,7 +8,7 @@ use super::args::{Call, library_stem};
 use super::cargo::Built;
 use super::inject;
 use super::program;
-use super::record::{self, Unit};
+use super::record::{self, Artifact, Unit};
 use super::select::Choice;
 use super::wrapping::Locals;
 use crate::error::Failure;
@@ -181,9 +181,9 @@ fn library_unit(store: &Store, file: &Path) -> Result<Unit, String> {
         return record::read(&record).map_err(|f| f.message);
     }
     // A library without an extra file name; see `wrapper::unit_key`.
-    let units = units_with_prefix(store, &format!("{stem}-m"));
-    let found = units.into_iter().find(|u| makes(u, file));
-    found.ok_or_else(|| format!("`{}` is missing", record.display()))
+    let mut units = units_with_prefix(store, &format!("{stem}-m"));
+    units.retain(|u| makes(u, file));
+    newest(units).ok_or_else(|| format!("`{}` is missing", record.display()))
 }
 
 /// The unit whose program cargo put in its place: the same file by another name, or a copy.
@@ -193,8 +193,8 @@ fn root_unit(store: &Store, choice: &Choice, program: &Path) -> Result<Unit, Str
     let programs: Vec<_> =
         units.into_iter().filter(|u| u.crate_name == name && u.link.is_some()).collect();
     let same = |u: &&Unit| u.artifact.as_ref().is_some_and(|a| is_same_file(&a.path, program));
-    if let Some(unit) = programs.iter().find(same) {
-        return Ok(unit.clone());
+    if let Some(unit) = newest(programs.iter().filter(same).cloned()) {
+        return Ok(unit);
     }
     let wanted = program::build_id(program).map_err(|f| f.message)?;
     let copy = |u: &Unit| {
@@ -203,6 +203,13 @@ fn root_unit(store: &Store, choice: &Choice, program: &Path) -> Result<Unit, Str
     };
     let found = programs.into_iter().find(|u| copy(u).is_some());
     found.ok_or_else(|| format!("no capture made `{}`", program.display()))
+}
+
+/// Builds of a library that differ in their flags write the same file where its name tells nothing
+/// of them: what is in it now is of the one that was captured so.
+fn newest(units: impl IntoIterator<Item = Unit>) -> Option<Unit> {
+    let current = |unit: &Unit| unit.artifact.as_ref().is_some_and(Artifact::is_current);
+    units.into_iter().max_by_key(|unit| (current(unit), unit.started_ns))
 }
 
 fn is_same_file(a: &Path, b: &Path) -> bool {
