@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::Shutdown;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixStream};
+use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
 use std::path::PathBuf;
 
 use hotpatch_protocol::{AGREED, ENV_WAIT, waiting_name};
@@ -79,6 +79,10 @@ fn a_process_that_does_not_wait_costs_nothing_and_is_named() {
     let status = fs::read_to_string(format!("/proc/{}/status", program.pid()));
     assert!(status.is_ok_and(|status| status.contains("Threads:\t1\n")));
     scene.refusal(program.pid()).expect_text("does not wait").expect_text("HOTPATCH_WAIT=1");
+    // Whoever takes the name of its socket is told nothing.
+    let address = SocketAddr::from_abstract_name(waiting_name(program.pid())).expect("an address");
+    let _taken = UnixListener::bind_addr(&address).expect("a free name");
+    scene.refusal(program.pid()).expect_text("another process has taken its place");
     scene.refusal(std::process::id()).expect_text("does not run what the last");
     scene.refusal(u32::MAX >> 2).expect_text("is gone, or not yours");
     let scene = Scene::open("growing");
