@@ -261,7 +261,7 @@ impl Work {
                     saved.same.push(file);
                     continue;
                 }
-                News::StillGone => continue,
+                News::None => continue,
                 News::Gone => saved.gone.push(file.clone()),
                 News::Changed => {}
             }

@@ -2,13 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::Watched;
 
-/// The inputs, each with a hash of its content, or nothing where there is no such file.
+/// The inputs, each with what was in it, or nothing where there is no such file.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
-    known: BTreeMap<PathBuf, Option<blake3::Hash>>,
+    known: BTreeMap<PathBuf, Option<Content>>,
+}
+
+/// What was in a file, and when it was written, which tells whether it was written again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Content {
+    hash: blake3::Hash,
+    written: (SystemTime, u64),
 }
 
 impl Contents {
@@ -24,8 +32,9 @@ impl Contents {
                     .and_then(|data| data.modified())
                     .is_ok_and(|modified| modified >= watched.since);
             // No content has this hash, so that whatever is in the file will be news.
-            let unread = Some(blake3::Hash::from_bytes([0; 32]));
-            self.known.insert(file.clone(), if suspect { unread } else { hash(file) });
+            let unread = blake3::Hash::from_bytes([0; 32]);
+            let unread = Content { hash: unread, written: (SystemTime::UNIX_EPOCH, 0) };
+            self.known.insert(file.clone(), if suspect { Some(unread) } else { content(file) });
             if suspect {
                 suspects.push(file.clone());
             }
@@ -40,13 +49,15 @@ impl Contents {
 
     /// What an input's content is now, compared with the last time; remembers it.
     pub fn news(&mut self, file: &Path) -> News {
-        let current = hash(file);
+        let current = content(file);
         let known = self.known.insert(file.into(), current).flatten();
-        match current {
-            None if known.is_none() => News::StillGone,
-            None => News::Gone,
-            Some(_) if known == current => News::Same,
-            Some(_) => News::Changed,
+        match (known, current) {
+            (None, None) => News::None,
+            // A busy system tells of one save in pieces.
+            (Some(known), Some(current)) if known == current => News::None,
+            (Some(known), Some(current)) if known.hash == current.hash => News::Same,
+            (_, None) => News::Gone,
+            (_, Some(_)) => News::Changed,
         }
     }
 }
@@ -60,10 +71,15 @@ pub(super) enum News {
     Changed,
     /// It exists no more, or cannot be read.
     Gone,
-    /// It did not exist before either.
-    StillGone,
+    /// Nothing: it was not written since, or did not exist before either.
+    None,
 }
 
-fn hash(file: &Path) -> Option<blake3::Hash> {
-    std::fs::read(file).ok().map(|bytes| blake3::hash(&bytes))
+fn content(file: &Path) -> Option<Content> {
+    use std::os::unix::fs::MetadataExt;
+    // Before the content, so that whoever writes in between is noticed the next time.
+    let data = std::fs::metadata(file).ok()?;
+    let written = (data.modified().unwrap_or(SystemTime::UNIX_EPOCH), data.ino());
+    let bytes = std::fs::read(file).ok()?;
+    Some(Content { hash: blake3::hash(&bytes), written })
 }
