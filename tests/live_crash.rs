@@ -2,9 +2,10 @@
 
 mod support;
 
+use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-use support::{Event, Fixture, Save, Watch};
+use support::{Event, Fixture, Save, Watch, command, refuse_call, target};
 
 const MAIN: &str = "src/main.rs";
 const NULL: &str = "unsafe { std::ptr::null::<u64>().read_volatile() }";
@@ -37,11 +38,15 @@ fn each_way_to_crash_is_reported_and_the_last_good_code_runs_again() {
     watch.wait_values(&[("step", "101")]);
 
     let deep = "if std::hint::black_box(true) { step() + 1 } else { 0 }";
+    let no_instruction = match target::foreign() {
+        None => "unsafe { std::arch::asm!(\"ud2\", options(noreturn)) }",
+        Some(_) => "unsafe { std::arch::asm!(\"udf #0\", options(noreturn)) }",
+    };
     let panics = "panic!(\"as the test wants\")";
     let ways = [
         (NULL, Some(11)),
         ("std::process::abort()", Some(6)),
-        ("unsafe { std::arch::asm!(\"ud2\", options(noreturn)) }", Some(4)),
+        (no_instruction, Some(4)),
         (deep, Some(6)),
         (panics, None),
     ];
@@ -64,6 +69,20 @@ fn each_way_to_crash_is_reported_and_the_last_good_code_runs_again() {
     watch.wait_event("patch-applied", |event| event.number("patch") == 2);
     watch.wait_values(&[("step", "102")]);
     watch.stop();
+}
+
+/// As in containers whose filters leave out the call that reads memory which may not be there.
+#[test]
+fn a_crash_is_reported_where_the_system_lets_no_memory_be_read() {
+    let fixture = Fixture::copy("crashes");
+    let args = ["watch", "--message-format", "json", "--restart", "never"];
+    let mut command = command(fixture.root(), &args);
+    // SAFETY: the limit is two system calls.
+    unsafe { command.pre_exec(|| refuse_call(libc::SYS_process_vm_readv)) };
+    let mut watch = Watch::spawn_command(command);
+    watch.wait_values(&[("step", "100"), ("risky", "200")]);
+    set(&fixture, "100", NULL);
+    assert_eq!(crashed(&mut watch), (1, Some(11), None));
 }
 
 #[test]

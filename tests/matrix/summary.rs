@@ -5,7 +5,8 @@ use std::io::Write;
 
 use crate::rows;
 use crate::run::Wrong;
-use crate::table::{Row, Then};
+use crate::support::target;
+use crate::table::{Group, Row, Then};
 
 /// The kinds of results.
 const KINDS: [&str; 4] = ["applied", "nothing to apply", "refused", "restart"];
@@ -74,6 +75,25 @@ fn kind(then: Then) -> usize {
 /// Whether the row was asked for.
 pub fn is_wanted(row: &Row) -> bool {
     std::env::var("MATRIX").map_or(true, |text| row.name.contains(&text))
+}
+
+/// Groups in which the processor decides; the others are decided by names and types.
+const OF_PROCESSORS: [&str; 5] = [
+    "functions",
+    "closures, futures, threads",
+    "statics and constants",
+    "panics and control flow",
+    "close to the machine",
+];
+
+/// Whether all is to be run, or what is run is no foreign processor's.
+pub fn is_everything() -> bool {
+    target::foreign().is_none() || std::env::var_os("MATRIX").is_some()
+}
+
+/// Whether the group's rows are run for this processor.
+pub fn is_of_this_processor(group: &Group) -> bool {
+    is_everything() || OF_PROCESSORS.contains(&group.name)
 }
 
 /// Past the test harness, which hides what passing tests print.

@@ -2,8 +2,9 @@
 
 use crate::rows;
 use crate::run::Run;
+use crate::skip;
 use crate::summary::{self, Summary};
-use crate::support::{Fixture, Save};
+use crate::support::{Fixture, Save, target};
 use crate::table::Then::{self, Refused, Warns};
 use crate::table::{Group, Row};
 
@@ -105,12 +106,18 @@ const NUMBERED_ANEW: (&str, Then) =
 
 #[test]
 fn no_debug_information() {
+    if !summary::is_everything() {
+        skip!("no debug information is the same for every processor; MATRIX= runs this too");
+    }
     let prepare = |f: &Fixture| settings(f, "debug = 0");
     all("debug = 0", prepare, &[ANYWHERE, BY_SYMBOLS], &[NUMBERED_ANEW]);
 }
 
 #[test]
 fn line_tables_and_a_little_more() {
+    if !summary::is_everything() {
+        skip!("line tables are the same for every processor; MATRIX= runs this too");
+    }
     let prepare = |f: &Fixture| settings(f, "debug = 1");
     all("debug = 1", prepare, &[ANYWHERE, BY_SYMBOLS], &[NUMBERED_ANEW]);
 }
@@ -122,6 +129,9 @@ fn panics_that_abort() {
 
 #[test]
 fn names_that_tell_nothing_of_types() {
+    if !summary::is_everything() {
+        skip!("names are the same for every processor; MATRIX= runs this too");
+    }
     let prepare = |f: &Fixture| flags(f, "\"-Csymbol-mangling-version=v0\"");
     // The new static has the name of the old one.
     let refused = ("a static of another type", Refused("statics::NAMES", "changes its type"));
@@ -130,6 +140,9 @@ fn names_that_tell_nothing_of_types() {
 
 #[test]
 fn functions_that_the_linker_folds() {
+    if target::foreign().is_some() {
+        skip!("GNU's linker for other processors does not fold");
+    }
     let prepare = |f: &Fixture| flags(f, "\"-Clink-arg=-Wl,--icf=all\"");
     let name = "one of two functions with the same code";
     let folded = (name, Refused("app::functions::same_two", "folded it with"));

@@ -1,7 +1,7 @@
 //! The target that the fixtures are built for: the host, or the one that
 //! `HOTPATCH_TEST_TARGET` names, so that the same tests run on another processor.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 const VARIABLE: &str = "HOTPATCH_TEST_TARGET";
@@ -29,8 +29,7 @@ pub fn foreign() -> Option<&'static Foreign> {
     let wanted = std::env::var(VARIABLE).ok().filter(|v| !v.is_empty())?;
     let found = FOREIGN.iter().find(|f| f.triple == wanted);
     let found = found.unwrap_or_else(|| panic!("{VARIABLE}={wanted} is not known"));
-    let libraries = Path::new(found.rustc).with_file_name("../lib/rustlib").join(found.triple);
-    assert!(libraries.is_dir(), "{wanted} is not set up: run `cargo xtask setup-cross`");
+    assert!(found.libraries().is_dir(), "{wanted} is not set up: run `cargo xtask setup-cross`");
     Some(found)
 }
 
@@ -49,9 +48,15 @@ pub fn runner() -> Option<&'static str> {
     foreign().map(|f| f.runner)
 }
 
-/// Where the primed target directory is kept.
-pub fn name() -> &'static str {
-    foreign().map_or("host", |f| f.triple)
+/// Where the primed target directory is kept: another one for each std, since cargo does not notice
+/// when that is exchanged.
+pub fn name() -> String {
+    let Some(foreign) = foreign() else { return "host".into() };
+    let entries = std::fs::read_dir(foreign.libraries()).into_iter().flatten().flatten();
+    let names = entries.map(|entry| entry.file_name().to_string_lossy().into_owned());
+    let std = names.filter_map(|n| Some(n.strip_prefix("libstd-")?.strip_suffix(".rlib")?.into()));
+    let std: String = std.min().unwrap_or_default();
+    format!("{}-{std}", foreign.triple)
 }
 
 /// Sets what a user with a foreign target has in the environment or in cargo's configuration.
@@ -71,6 +76,11 @@ pub fn without_runner(command: &mut Command) {
 }
 
 impl Foreign {
+    fn libraries(&self) -> PathBuf {
+        let all = Path::new(self.rustc).with_file_name("../lib/rustlib");
+        all.join(self.triple).join("lib")
+    }
+
     fn key(&self, name: &str) -> String {
         let table = self.triple.to_uppercase().replace('-', "_");
         format!("CARGO_TARGET_{table}_{name}")

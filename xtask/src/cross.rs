@@ -1,6 +1,8 @@
 //! Sets up what it takes to build programs for other targets and to run them here: packages of
-//! the distribution, and std for each target in the sysroot of the distribution's own compiler,
-//! built from its sources. (rustup's compilers cannot use that std; they stay as they are.)
+//! the distribution, and std for each target in the sysroot of the distribution's own compiler.
+//! Where the distribution has that std for a machine of its own, it is taken from there: optimised,
+//! and with both ways to panic. Else it is built from the sources. (rustup's compilers cannot use
+//! that std; they stay as they are.)
 
 use std::ffi::OsStr;
 use std::fs;
@@ -23,7 +25,12 @@ struct Target {
     triple: &'static str,
     /// The distribution's packages, some of another architecture.
     packages: &'static [&'static str],
+    /// The architecture by the distribution's name, where it has a std for it.
+    architecture: Option<&'static str>,
 }
+
+/// The package with std that comes with the compiler, for each architecture.
+const STD: &str = "libstd-rust-web-dev";
 
 /// The compiler with all targets' sources.
 const TOOLCHAIN: &[&str] = &["rustc-web", "cargo-web", "rust-web-src"];
@@ -40,13 +47,14 @@ const TARGETS: &[Target] = &[
             "libc6:arm64",
             "libgcc-s1:arm64",
         ],
+        architecture: Some("arm64"),
     },
     // What the tests use in the place of Google's kit.
-    Target { triple: "aarch64-linux-android", packages: &["clang", "lld"] },
-    Target { triple: "x86_64-linux-android", packages: &["clang", "lld"] },
+    Target { triple: "aarch64-linux-android", packages: &["clang", "lld"], architecture: None },
+    Target { triple: "x86_64-linux-android", packages: &["clang", "lld"], architecture: None },
     // What the tests use in the place of Apple's tools.
-    Target { triple: "aarch64-apple-darwin", packages: &["clang", "lld"] },
-    Target { triple: "x86_64-apple-darwin", packages: &["clang", "lld"] },
+    Target { triple: "aarch64-apple-darwin", packages: &["clang", "lld"], architecture: None },
+    Target { triple: "x86_64-apple-darwin", packages: &["clang", "lld"], architecture: None },
 ];
 
 /// The name of the file beside a target's std that tells which compiler made it.
@@ -107,17 +115,30 @@ fn standard_library(target: &Target) -> anyhow::Result<()> {
     let folder = output(RUSTC, &["--print", "target-libdir", "--target", target.triple])?;
     let folder = PathBuf::from(folder.trim());
     let stamp = folder.join(STAMP);
+    let packaged = format!("{compiler}package: {STD}\n");
+    let built = match target.architecture {
+        Some(_) => format!("{compiler}built, for want of the package\n"),
+        None => compiler.clone(),
+    };
     match fs::read_to_string(&stamp) {
-        Ok(text) if text == compiler => return Ok(()),
+        Ok(text) if text == packaged || text == built => return Ok(()),
         Ok(_) => as_root(&[OsStr::new("rm"), OsStr::new("-r"), folder.as_os_str()])?,
         // Somebody else's std is left alone.
         Err(_) if has_std(&folder) => return Ok(()),
         Err(_) => {}
     }
     let work = tempfile::tempdir()?;
-    let libraries = build_std(target, work.path())?;
+    let from_package = target.architecture.map(|a| unpack_std(a, target, work.path()));
+    let (libraries, text) = match from_package {
+        Some(Ok(libraries)) => (libraries, packaged),
+        Some(Err(why)) => {
+            println!("{STD} is built from source, without `panic = \"abort\"`: {why:#}");
+            (build_std(target, work.path())?, built)
+        }
+        None => (build_std(target, work.path())?, built),
+    };
     let made_by = work.path().join(STAMP);
-    fs::write(&made_by, &compiler)?;
+    fs::write(&made_by, text)?;
     as_root(&[OsStr::new("mkdir"), OsStr::new("-p"), folder.as_os_str()])?;
     let mut copy = vec![OsStr::new("cp")];
     copy.extend(libraries.iter().map(|l| l.as_os_str()));
@@ -130,6 +151,39 @@ fn standard_library(target: &Target) -> anyhow::Result<()> {
 fn has_std(folder: &Path) -> bool {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     entries.map(|e| e.file_name()).any(|name| name.to_string_lossy().starts_with("libstd-"))
+}
+
+/// Takes std out of the distribution's package, which is not installed: it would bring a compiler
+/// for that machine. The libraries.
+fn unpack_std(architecture: &str, target: &Target, work: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let versions = output("dpkg-query", &["-W", "-f", "${Version}\n", STD])?;
+    let version = versions.lines().next().context("there is no version of it here")?;
+    let package = format!("{STD}:{architecture}={version}");
+    let download = || {
+        let mut apt = Command::new("apt-get");
+        run_shown(apt.args(["download", "-q", &package]).current_dir(work))
+    };
+    if download().is_err() {
+        as_root(&["apt-get", "update", "-q"])?;
+        download()?;
+    }
+    let file = files_of(work, &["deb"])?.pop().context("there is no package")?;
+    let unpacked = work.join("unpacked");
+    run_shown(Command::new("dpkg-deb").arg("-x").args([&file, &unpacked]))?;
+    files_of(&unpacked.join("usr/lib/rustlib").join(target.triple).join("lib"), &["rlib", "rmeta"])
+}
+
+/// The files of a folder that end in one of these ways.
+fn files_of(folder: &Path, endings: &[&str]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| folder.display().to_string())? {
+        let path = entry?.path();
+        let ending = path.extension().unwrap_or_default().to_string_lossy();
+        if endings.contains(&&*ending) {
+            found.push(path);
+        }
+    }
+    Ok(found)
 }
 
 /// Builds std for an empty program; the libraries.
@@ -147,14 +201,11 @@ fn build_std(target: &Target, work: &Path) -> anyhow::Result<Vec<PathBuf>> {
     }
     run_shown(&mut cargo)?;
     let folder = work.join("target").join(target.triple).join("debug/deps");
-    let mut libraries = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let own = path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("libnothing"));
-        if path.extension().is_some_and(|e| e == "rlib") && !own {
-            libraries.push(path);
-        }
-    }
+    let mut libraries = files_of(&folder, &["rlib"])?;
+    let own = |path: &PathBuf| {
+        path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("libnothing"))
+    };
+    libraries.retain(|path| !own(path));
     Ok(libraries)
 }
 

@@ -136,16 +136,19 @@ const FLOW_ROWS: &[Row] = &[
 const LOW_ROWS: &[Row] = &[
     row(
         "inline `asm!`",
-        &[(
-            L,
-            "#[cfg(target_arch = \"x86_64\")]\nfn asm() -> u64 {\n    let value: u64;\n    // SAFETY: it only sets a register.\n    unsafe { std::arch::asm!(\"mov {0}, 5\"",
-            "#[cfg(target_arch = \"x86_64\")]\nfn asm() -> u64 {\n    let value: u64;\n    // SAFETY: it only sets a register.\n    unsafe { std::arch::asm!(\"mov {0}, 6\"",
-        )],
+        &[
+            (L, "\"mov {0}, 5\"", "\"mov {0}, 6\""),
+            // AArch64, where this and the following rows have a line of their own.
+            (L, "\"mov {0}, #5\"", "\"mov {0}, #6\""),
+        ],
         Prints(&[("asm", "6")]),
     ),
     row(
         "instructions on vectors",
-        &[(L, "_mm_set_epi32(1, 1, 1, 1)", "_mm_set_epi32(2, 2, 2, 2)")],
+        &[
+            (L, "_mm_set_epi32(1, 1, 1, 1)", "_mm_set_epi32(2, 2, 2, 2)"),
+            (L, "vdupq_n_s32(1)", "vdupq_n_s32(2)"),
+        ],
         Prints(&[("vector", "[3, 4, 5, 6]")]),
     ),
     row(
@@ -153,6 +156,8 @@ const LOW_ROWS: &[Row] = &[
         &[
             (L, "_mm_add_epi32, _mm_set_epi32", "_mm_sub_epi32, _mm_set_epi32"),
             (L, "_mm_add_epi32(_mm", "_mm_sub_epi32(_mm"),
+            (L, "{vaddq_s32, ", "{vsubq_s32, "),
+            (L, "vaddq_s32(vld", "vsubq_s32(vld"),
         ],
         Prints(&[("vector", "[0, 1, 2, 3]")]),
     ),
@@ -190,7 +195,7 @@ const LOW_ROWS: &[Row] = &[
         &[(
             L,
             "fn raw() -> u32 {\n    let mut list = [1, 2, 3];",
-            "std::arch::global_asm!(\".globl matrix_asm\", \"matrix_asm:\", \"mov eax, 77\", \"ret\");\n\nunsafe extern \"C\" {\n    fn matrix_asm() -> u32;\n}\n\nfn raw() -> u32 {\n    // SAFETY: it returns a number.\n    let mut list = [unsafe { matrix_asm() }, 2, 3];",
+            "#[cfg(target_arch = \"x86_64\")]\nstd::arch::global_asm!(\".globl matrix_asm\", \"matrix_asm:\", \"mov eax, 77\", \"ret\");\n\n#[cfg(target_arch = \"aarch64\")]\nstd::arch::global_asm!(\".globl matrix_asm\", \"matrix_asm:\", \"mov w0, #77\", \"ret\");\n\nunsafe extern \"C\" {\n    fn matrix_asm() -> u32;\n}\n\nfn raw() -> u32 {\n    // SAFETY: it returns a number.\n    let mut list = [unsafe { matrix_asm() }, 2, 3];",
         )],
         Warns(&[("unsafe", "89")], "matrix_asm"),
     ),

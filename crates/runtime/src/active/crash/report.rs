@@ -14,6 +14,9 @@ use crate::active::wire::Text;
 
 /// How many functions are named.
 const NAMED: usize = 8;
+/// After so many frames without another name there are no more to be expected: a recursion that
+/// has used up its stack has a hundred thousand of them.
+const IN_VAIN: usize = 64;
 
 /// What is to be told of.
 #[derive(Debug, Clone, Copy)]
@@ -93,19 +96,21 @@ fn report(unwinder: &mut Unwinder) {
     let now = raw::now();
     let mut culprit: Option<&Fresh> = None;
     let mut names = [None; NAMED];
-    let mut named = 0;
+    let (mut named, mut in_vain) = (0, 0);
     unwinder.walk(&new.modules, &CRASH.read(), |place| {
         let found = culprit.or_else(|| new_code_at(&new, place, now));
         culprit = found;
+        in_vain += usize::from(found.is_some());
         if let Some(name) = found.and_then(|fresh| fresh.function(place)) {
             if !names.iter().flatten().any(|known| *known == name) {
                 if let Some(free) = names.get_mut(named) {
                     *free = Some(name);
                     named += 1;
+                    in_vain = 0;
                 }
             }
         }
-        named < NAMED
+        named < NAMED && in_vain < IN_VAIN
     });
     if let Some(fresh) = culprit {
         let mut text = Text::new();

@@ -12,7 +12,7 @@ use crate::active::arch::is_repeatable;
 use crate::active::crash::is_reporter;
 use crate::active::detour::{HANDLER, SIGNAL, note_call};
 use crate::active::sys::tasks::{self, Doing, Tasks};
-use crate::active::sys::{raw, signals};
+use crate::active::sys::{memory, raw, signals};
 
 /// How long a thread is given to copy its stack; on a busy machine it may have to wait.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -72,7 +72,7 @@ impl Look {
             buffer.resize(ROOM, 0);
             // SAFETY: the buffer has as many bytes.
             let length = unsafe {
-                raw::read_memory(call.stack, buffer.as_mut_ptr().cast(), ROOM * size_of::<usize>())
+                memory::read(call.stack, buffer.as_mut_ptr().cast(), ROOM * size_of::<usize>())
             };
             let words = buffer.get(..length / size_of::<usize>()).unwrap_or_default();
             let inside = |address: usize| bodies.iter().any(|body| body.code.contains(&address));

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicI32, AtomicPtr, AtomicU32, AtomicUsize, Ordering::
 use std::time::Duration;
 
 use crate::active::arch::{Context, REGISTERS, Registers, STACK_POINTER};
-use crate::active::sys::raw;
+use crate::active::sys::{memory, raw};
 
 const WORD: usize = size_of::<usize>();
 const PAGE: usize = 4096;
@@ -143,7 +143,7 @@ impl Room {
         for _ in 0..GUARDS {
             if !to.is_null() {
                 // SAFETY: the room has as many bytes, and is this thread's until it is done.
-                length = unsafe { raw::read_memory(start, to.cast(), ROOM * WORD) };
+                length = unsafe { memory::read(start, to.cast(), ROOM * WORD) };
             }
             if length != 0 {
                 break;

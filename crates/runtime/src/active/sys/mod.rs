@@ -1,4 +1,4 @@
-//! What depends on the operating system. Only Linux for now: `raw`, `tasks` and `maps` know its
+//! What depends on the operating system. Only Linux for now: `raw`, `memory`, `tasks` and `maps` know its
 //! system calls and its `/proc`, `signals` and `mask` its signals, `code` how it lets code be
 //! changed.
 
@@ -19,6 +19,8 @@ pub mod code;
 pub mod faults;
 #[cfg(hotpatch_detours)]
 pub mod maps;
+#[cfg(hotpatch_detours)]
+pub mod memory;
 #[cfg(hotpatch_detours)]
 pub mod raw;
 #[cfg(hotpatch_detours)]

@@ -58,20 +58,6 @@ pub fn now() -> u64 {
     (time.tv_sec as u64).wrapping_mul(1_000_000_000).wrapping_add(time.tv_nsec as u64)
 }
 
-/// Copies memory of this process that may not be there; how many bytes were there.
-///
-/// # Safety
-/// `to` has room for `length` bytes.
-pub unsafe fn read_memory(from: usize, to: *mut u8, length: usize) -> usize {
-    let local = libc::iovec { iov_base: to.cast(), iov_len: length };
-    let remote = libc::iovec { iov_base: from as *mut libc::c_void, iov_len: length };
-    let (local, remote) = (std::ptr::from_ref(&local), std::ptr::from_ref(&remote));
-    let arguments = [process_id() as usize, local as usize, 1, remote as usize, 1, 0];
-    // SAFETY: the kernel checks what it reads; what it writes is the caller's.
-    let result = unsafe { syscall(libc::SYS_process_vm_readv, arguments) };
-    usize::try_from(result).unwrap_or(0)
-}
-
 /// Sends all of `bytes` through a socket, or what it takes.
 pub fn send(socket: i32, bytes: &[u8]) {
     let mut rest = bytes;
