@@ -194,10 +194,16 @@ fn what_a_patch_brings_along_comes_with_its_statics_and_its_part_of_std() {
     static FRESH: Cell<u32> = const { Cell::new(41) };
 }
 static MORE: AtomicU64 = AtomicU64::new(9);
+#[repr(align(64))]
+struct Wide(AtomicU64);
+static WIDE: Wide = Wide(AtomicU64::new(0));
+static LOCKED: Mutex<Wide> = Mutex::new(Wide(AtomicU64::new(3)));
 fn added(n: u64) -> u64 {
     FRESH.set(FRESH.get() + 1);
     let mut map = std::collections::BTreeMap::new();
     map.insert(n.to_string(), f64::from(n as u32).sqrt());
+    WIDE.0.fetch_add(1, Ordering::SeqCst);
+    LOCKED.lock().unwrap().0.fetch_add(1, Ordering::SeqCst);
     MORE.fetch_add(map.len() as u64, Ordering::SeqCst)
 }
 fn tick() -> u64 {
@@ -210,6 +216,9 @@ fn tick() -> u64 {
         assert!(!patch.has("3app5TICKS"), "the program's own stays there");
         assert!(patch.open().is_empty(), "left open: {:?}", patch.open());
         assert_eq!(patch.thread_locals(), 1, "a descriptor for the new thread-local");
+        // What is aligned more than others moves these apart, which changes none of them.
+        assert!(!patch.has("untouched"), "only what changed and its callers");
+        assert_eq!(setting.report()["notes"].as_array().map(Vec::len), Some(0));
     }
 }
 

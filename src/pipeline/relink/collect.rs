@@ -379,10 +379,10 @@ fn check_size(
 ) -> anyhow::Result<()> {
     let stored = kind.keeps_values();
     let size = if named.size > 0 { named.size } else { info.size };
-    // Without sizes it is known how much room there is, and the guard has compared the types.
-    let fits = |size| match format.has_sizes() {
+    // Without sizes only what has no room is known here; the guard has compared the types.
+    let fits = |size: u64| match format.has_sizes() {
         true => size == existing.size,
-        false => size <= existing.size,
+        false => size - info.padding.min(size) <= existing.size,
     };
     anyhow::ensure!(
         !stored || existing.size == 0 || fits(size),

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::names;
-use crate::target::binary::{ObjectFile, Reloc, SectionKind};
+use crate::target::binary::{ObjectFile, Reloc, Section, SectionKind};
 
 /// A hash of the meaning.
 pub type Fingerprint = blake3::Hash;
@@ -38,8 +38,10 @@ impl<'a> Fingerprinter<'a> {
             hasher.update(file);
             return Ok(hasher.finalize());
         }
-        hasher.update(&info.size.to_le_bytes());
-        hasher.update(self.object.bytes(section));
+        if info.padding == 0 {
+            hasher.update(&info.size.to_le_bytes());
+        }
+        hasher.update(without_padding(info, self.object.bytes(section)));
         for reloc in &info.relocs {
             hasher.update(&reloc.offset.to_le_bytes());
             hasher.update(&reloc.r_type.to_le_bytes());
@@ -111,7 +113,8 @@ impl<'a> Fingerprinter<'a> {
     /// file ends in `.rs`.
     fn panic_location(&self, section: usize) -> Option<&'a [u8]> {
         let info = self.object.sections.get(section)?;
-        if info.kind != SectionKind::ReadOnly || info.size != 24 {
+        let sizes = 24..=24 + info.padding;
+        if info.kind != SectionKind::ReadOnly || !sizes.contains(&info.size) {
             return None;
         }
         let [reloc] = info.relocs.as_slice() else { return None };
@@ -126,6 +129,19 @@ impl<'a> Fingerprinter<'a> {
         let text = text.strip_suffix(b"\0").unwrap_or(text);
         text.ends_with(b".rs").then_some(text)
     }
+}
+
+/// The bytes of a section, where padding may follow them without the zeros at their end: how much
+/// padding there is depends on the neighbours. (Who reads zeros that come or go has changed too: a
+/// length is a number elsewhere, or part of a type.)
+fn without_padding<'a>(info: &Section, bytes: &'a [u8]) -> &'a [u8] {
+    const POINTER: u64 = 8;
+    if info.padding == 0 {
+        return bytes;
+    }
+    let relocated = info.relocs.last().map_or(0, |reloc| reloc.offset + POINTER) as usize;
+    let last = bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    &bytes[..last.max(relocated).min(bytes.len())]
 }
 
 /// The piece of a mergeable section at `offset`.

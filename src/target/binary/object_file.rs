@@ -62,6 +62,9 @@ pub struct Section {
     pub align: u64,
     /// Its size in bytes.
     pub size: u64,
+    /// How many of these bytes at most are none of its own but stand in front of the next symbol,
+    /// where symbols do not tell sizes.
+    pub padding: u64,
     /// Where its bytes stand in the file; none for `.bss` and `.tbss`.
     pub(in crate::target) range: Option<Range<usize>>,
     /// Sorted by offset.

@@ -203,6 +203,7 @@ fn piece(raw: &Raw, start: u64, end: u64) -> Section {
         kind: raw.kind,
         align: align.max(1),
         size: end - start,
+        padding: raw.align.saturating_sub(1).min(end - start),
         range: at.map(|at| at..at + (end - start) as usize),
         relocs: Vec::new(),
         symbols: Vec::new(),
