@@ -244,6 +244,31 @@ fn after_a_reconnect_the_program_says_what_it_runs() {
 }
 
 #[test]
+fn who_takes_the_port_of_a_server_that_is_gone_is_told_nothing() {
+    // SAFETY: the call has no arguments and cannot fail.
+    if unsafe { libc::geteuid() } != 0 {
+        println!("SKIPPED who_takes_the_port: only root can listen as another user");
+        return;
+    }
+    let Scene { mut program, template, server, client } = Scene::new();
+    let address = server.address();
+    drop((client, server));
+    let port = address.clone();
+    let stranger = std::thread::spawn(move || {
+        // SAFETY: the bare system call changes the user of this thread only, which ends soon.
+        assert_eq!(unsafe { libc::syscall(libc::SYS_setresuid, 65534, 65534, 65534) }, 0);
+        let mut socket = tungstenite::accept(Server::at(&port).stream()).unwrap();
+        socket.read().map(|heard| heard.to_string())
+    });
+    assert!(stranger.join().unwrap().is_err(), "the program says hello");
+    // Not so the one that it knows.
+    let server = Server::at(&address);
+    let mut client = server.client(&program.directory);
+    applied(client.ask(template.frame(1, 1)));
+    assert_eq!(program.number("left"), 1);
+}
+
+#[test]
 fn a_program_that_is_not_wanted_says_so_once_and_does_not_dial_again() {
     let server = Server::new();
     let mut program = Program::start(Some(&server.address()), "");

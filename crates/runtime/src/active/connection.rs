@@ -36,13 +36,14 @@ type Socket = WebSocket<Line>;
 /// Keeps up the conversation for as long as the program lives.
 pub fn keep_up(address: &str, token: &str, patches: &mut Patches) {
     let mut delay = FIRST_DELAY;
+    let mut server = Server::default();
     loop {
         // What a filter does to the one who dials cannot be known.
         while sys::is_confined() {
             std::thread::park();
         }
         let begun = Instant::now();
-        let end = converse(address, token, patches);
+        let end = converse(address, token, (patches, &mut server));
         sys::apart::set_ready();
         if let End::Unwanted(reason) = end {
             say(&format!("the server does not want this program: {reason}"));
@@ -59,7 +60,7 @@ pub fn keep_up(address: &str, token: &str, patches: &mut Patches) {
 /// One conversation, with a server that asked for it.
 #[cfg(feature = "inject")]
 pub fn once(address: &str, token: &str, patches: &mut Patches) {
-    if let End::Unwanted(reason) = converse(address, token, patches) {
+    if let End::Unwanted(reason) = converse(address, token, (patches, &mut Server::default())) {
         say(&format!("the server does not want this program: {reason}"));
     }
 }
@@ -69,14 +70,31 @@ pub fn say(text: &str) {
     sys::apart::write_to_stderr(&format!("hotpatch: {text}\n"));
 }
 
-fn converse(address: &str, token: &str, patches: &mut Patches) -> End {
+/// Whom the program was started by. Once that one is gone its port may be anybody's, who must not
+/// be told the token.
+#[derive(Default)]
+struct Server {
+    user: Option<u32>,
+}
+
+fn converse(address: &str, token: &str, (patches, server): (&mut Patches, &mut Server)) -> End {
     let Some(mut socket) = dial(address) else { return End::Lost };
-    let end = listen(&mut socket, token, patches);
+    let user = socket.get_ref().user_at_other_end();
+    if server.user.is_some() && user != server.user {
+        return End::Lost;
+    }
+    let end = listen(&mut socket, token, patches, &mut || server.user = user);
     talk_through(None);
     end
 }
 
-fn listen(socket: &mut Socket, token: &str, patches: &mut Patches) -> End {
+/// `welcomed` is called when the server has accepted the token.
+fn listen(
+    socket: &mut Socket,
+    token: &str,
+    patches: &mut Patches,
+    welcomed: &mut dyn FnMut(),
+) -> End {
     if !send(socket, &hello(token, patches)) {
         return End::Lost;
     }
@@ -95,6 +113,7 @@ fn listen(socket: &mut Socket, token: &str, patches: &mut Patches) -> End {
                 Ok(ServerMessage::Welcome { cache_dir }) => {
                     patches.store.shared = cache_dir.map(Into::into);
                     welcome = true;
+                    welcomed();
                     talk_through(socket.get_ref().place());
                     let types = carry::types();
                     if !types.is_empty() && !send(socket, &ClientMessage::CarriesOver { types }) {

@@ -11,7 +11,7 @@ use std::net::TcpStream;
 use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd};
 use std::time::Duration;
 
-use super::apart;
+use super::{apart, owner};
 
 /// Programs that open few files never get here.
 const HIGH: libc::rlim_t = 1000;
@@ -53,6 +53,11 @@ impl Line {
     pub fn place(&self) -> Option<Place> {
         let descriptor = self.stream.as_ref()?.as_raw_fd();
         Some(Place { descriptor, identity: self.identity })
+    }
+
+    /// The user at the other end, where that is on this machine and known.
+    pub fn user_at_other_end(&self) -> Option<u32> {
+        owner::of_other_end(self.stream.as_ref()?)
     }
 
     /// How long a read may take.

@@ -12,6 +12,7 @@ mod constructor;
 pub mod door;
 pub mod line;
 pub mod mask;
+mod owner;
 
 #[cfg(hotpatch_detours)]
 pub mod code;
