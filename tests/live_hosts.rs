@@ -95,6 +95,27 @@ fn a_library_keeps_its_state_in_a_host_of_another_language_over_twenty_patches()
     assert_eq!(watch.wait_exit(), Some(0));
 }
 
+/// Unoptimized, code asks a function of the variable's for a thread-local, which patches share.
+#[test]
+fn optimized_code_in_patches_finds_the_librarys_thread_locals_by_itself() {
+    let fixture = hosted();
+    let mut watch = start(&fixture, &["--config", "profile.dev.opt-level=1"]);
+    watch.wait_values(&[("version", "0")]);
+    watch.say("threads 2");
+    watch.wait_text("host: threads");
+    let count = "CELL.set(CELL.get() + 1);\n";
+    let reads = format!("{count}    let read = (CELL.get(), LATE.with_borrow(Vec::len));\n");
+    fixture.edit(LIB, count, &format!("{reads}    println!(\"read {{read:?}}\");\n"));
+    watch.applied();
+    let line = watch.wait_text("read (");
+    let ticks: u64 = line["read (".len()..].split(',').next().unwrap().parse().unwrap();
+    assert_eq!(line, format!("read ({ticks}, {})", ticks - 1));
+    for n in 1..=3 {
+        assert_counts(&patch(&fixture, &mut watch, n - 1, n));
+    }
+    watch.stop();
+}
+
 #[test]
 fn a_library_for_rust_programs_is_patched_in_a_host_as_well() {
     let fixture = hosted();
