@@ -51,6 +51,12 @@ pub const TERM: &str = "TERM";
 /// The folders in which the dynamic loader looks for libraries.
 pub const LIBRARY_PATH: &str = "LD_LIBRARY_PATH";
 
+/// Names that Rust programs give a meaning to.
+pub mod rust {
+    /// What a program on a device gets of our own environment.
+    pub const PASSED_ON: [&str; 2] = ["RUST_BACKTRACE", "RUST_LOG"];
+}
+
 /// Names that `dioxus-devtools` in a program gives a meaning to.
 pub mod devtools {
     /// Without it the client does not dial.
@@ -69,6 +75,8 @@ pub mod android {
     pub const NDK: [&str; 3] = ["ANDROID_NDK_HOME", "ANDROID_NDK_ROOT", "NDK_HOME"];
     /// The folder of all kits.
     pub const SDK: [&str; 2] = ["ANDROID_HOME", "ANDROID_SDK_ROOT"];
+    /// The device that is meant.
+    pub const SERIAL: &str = "ANDROID_SERIAL";
     /// The user's home folder.
     pub const HOME: &str = "HOME";
     /// Where Windows has the files of the user's programs.

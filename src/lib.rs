@@ -5,6 +5,7 @@
 pub mod cargo_config;
 pub mod cli;
 pub mod commands;
+pub mod device;
 pub mod doctor;
 pub mod env;
 pub mod error;

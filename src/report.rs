@@ -24,10 +24,23 @@ pub enum Event {
     },
     /// The server listens.
     Serving { addr: String },
-    /// The program was started.
-    ProgramStarted { pid: u32 },
-    /// A line of the program's own output.
-    ProgramOutput { stream: &'static str, line: String },
+    /// A device has been set up: programs on it find the server at `addr`.
+    DeviceReady { device: String, name: String, addr: String },
+    /// A device that was set up is gone; it is set up again when it comes back.
+    DeviceGone { device: String },
+    /// The program was started; `device` is there where it runs on one.
+    ProgramStarted {
+        pid: u32,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
+    },
+    /// A line of the program's own output; on a device also of its log (`stream` is `logcat`).
+    ProgramOutput {
+        stream: &'static str,
+        line: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        device: Option<String>,
+    },
     /// A program said hello and was accepted.
     ClientConnected { client: u32, pid: u32, build_id: String, protocol: &'static str },
     /// Inputs of the program changed.
@@ -124,9 +137,12 @@ mod tests {
         let text = String::from;
         are_told_as(vec![
             (Event::Serving { addr: text("a") }, json!({"reason": "serving", "addr": "a"})),
-            (Event::ProgramStarted { pid: 1 }, json!({"reason": "program-started", "pid": 1})),
             (
-                Event::ProgramOutput { stream: "stdout", line: text("x") },
+                Event::ProgramStarted { pid: 1, device: None },
+                json!({"reason": "program-started", "pid": 1}),
+            ),
+            (
+                Event::ProgramOutput { stream: "stdout", line: text("x"), device: None },
                 json!({"reason": "program-output", "stream": "stdout", "line": "x"}),
             ),
             (
@@ -154,6 +170,30 @@ mod tests {
             (
                 Event::ClientDisconnected { client: 1 },
                 json!({"reason": "client-disconnected", "client": 1}),
+            ),
+        ]);
+    }
+
+    #[test]
+    fn events_of_devices_have_the_fields_of_the_contract() {
+        let device = || Some(String::from("d"));
+        are_told_as(vec![
+            (
+                Event::DeviceReady { device: "d".into(), name: "n".into(), addr: "a".into() },
+                json!({"reason": "device-ready", "device": "d", "name": "n", "addr": "a"}),
+            ),
+            (
+                Event::DeviceGone { device: "d".into() },
+                json!({"reason": "device-gone", "device": "d"}),
+            ),
+            (
+                Event::ProgramStarted { pid: 1, device: device() },
+                json!({"reason": "program-started", "pid": 1, "device": "d"}),
+            ),
+            (
+                Event::ProgramOutput { stream: "logcat", line: "x".into(), device: device() },
+                json!({"reason": "program-output", "stream": "logcat", "line": "x",
+                    "device": "d"}),
             ),
         ]);
     }

@@ -3,6 +3,7 @@
 mod attach;
 mod build;
 mod builder;
+mod devices;
 mod environment;
 mod fall;
 mod guests;
@@ -32,6 +33,7 @@ use crate::report::{Event, Reporter, Style};
 use crate::session::Session;
 use crate::watcher::Saved;
 use builder::Told;
+use devices::Devices;
 use live::Live;
 
 /// All that can happen, in one channel. What a watcher or a builder tells comes with the number
@@ -76,7 +78,8 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<u8> {
         server.serve_cargo_hot(listener);
     }
     reporter.emit(&Event::Serving { addr: server.address().to_string() });
-    let desk = Desk { args, reporter, server, inbox };
+    let devices = devices::open(&session, (&built.fat, args.run), &server, &reporter)?;
+    let desk = Desk { args, reporter, server, devices, inbox };
     if let Some(pid) = args.attach {
         attach::invite(pid, &desk.server)?;
     }
@@ -88,6 +91,8 @@ struct Desk<'a> {
     args: &'a WatchArgs,
     reporter: Arc<Reporter>,
     server: Server,
+    /// What programs for Android run on.
+    devices: Option<Devices>,
     inbox: Sender<Input>,
 }
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::cargo_config::Origin;
+use crate::device::{Traits, Trouble};
 use crate::error::Failure;
 use crate::session::android::Kit;
 use crate::target::apple::Sdk;
@@ -20,6 +21,8 @@ pub struct Facts {
     pub android: Option<Result<Kit, String>>,
     /// Where the SDK for one of Apple's targets comes from, or why there is none.
     pub apple: Option<Result<Sdk, String>>,
+    /// What a program for Android is to run on; none where something else runs it.
+    pub devices: Option<Devices>,
     /// Compiler and cargo; not asked by the quick look of other commands.
     pub toolchain: Option<Toolchain>,
     /// What cargo's configuration says.
@@ -30,6 +33,15 @@ pub struct Facts {
     pub trial: Option<Trial>,
     /// The machine.
     pub host: Host,
+}
+
+/// What a program for Android is to run on.
+#[derive(Debug, Clone)]
+pub struct Devices {
+    /// What talks to devices, or why nothing does.
+    pub adb: Result<String, String>,
+    /// The devices that are meant, as far as they can be asked.
+    pub chosen: Option<Result<Vec<Traits>, Trouble>>,
 }
 
 /// Compiler and cargo.

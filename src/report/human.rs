@@ -53,6 +53,7 @@ impl Human {
             | Event::ProgramCrashed { .. }
             | Event::NothingChanged { .. }
             | Event::RestartRequired { .. }
+            | Event::DeviceGone { .. }
             | Event::Warning { .. } => self.result(event),
             _ if self.quiet => None,
             _ => self.progress(event),
@@ -86,6 +87,11 @@ impl Human {
                 ("Unchanged", CYAN, format!("{}: nothing to patch in", list(&names(files))))
             }
             Event::RestartRequired { cause, .. } => ("Restart", YELLOW, format!("needed: {cause}")),
+            Event::DeviceGone { device } => (
+                "Device",
+                YELLOW,
+                format!("{device} is gone; it is set up again when it comes back"),
+            ),
             Event::Warning { message } if self.color => {
                 return Some(format!("{YELLOW}warning{PLAIN}: {message}\n"));
             }
@@ -104,7 +110,15 @@ impl Human {
                 ("Captured", format!("{crates} in {seconds:.1} s (build {id})"))
             }
             Event::Serving { addr } => ("Serving", format!("patches at {addr}")),
-            Event::ProgramStarted { pid } => ("Running", format!("the program, process {pid}")),
+            Event::DeviceReady { name, addr, .. } => {
+                ("Device", format!("{name} finds us at {addr}"))
+            }
+            Event::ProgramStarted { pid, device: None } => {
+                ("Running", format!("the program, process {pid}"))
+            }
+            Event::ProgramStarted { pid, device: Some(device) } => {
+                ("Running", format!("the program, process {pid} on device {device}"))
+            }
             Event::ClientConnected { pid, protocol: OWN, .. } => {
                 ("Connected", format!("process {pid}"))
             }

@@ -102,6 +102,28 @@ impl Reporter {
         }
     }
 
+    /// Passes on a line of a program's output that has come by another way than our own streams.
+    /// `name` stands in front of it for people.
+    pub fn output(
+        &self,
+        stream: &'static str,
+        device: Option<&str>,
+        name: Option<&str>,
+        line: String,
+    ) {
+        if self.format == MessageFormat::Json {
+            let device = device.map(String::from);
+            return self.emit(&Event::ProgramOutput { stream, line, device });
+        }
+        self.state().hide_spinner();
+        let line = name.map_or_else(|| line.clone(), |name| format!("{name} | {line}"));
+        // Nobody reads it.
+        let _ = match stream {
+            "stdout" => writeln!(io::stdout(), "{line}"),
+            _ => writeln!(io::stderr(), "{line}"),
+        };
+    }
+
     /// Prints text that is meant for people as it is; nothing where a script reads.
     pub fn text(&self, text: &str) {
         if self.format == MessageFormat::Human {

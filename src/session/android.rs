@@ -4,12 +4,23 @@ use cargo_metadata::Metadata;
 
 use super::selection::CargoSelection;
 use crate::cargo_config::{Config, Sources};
+use crate::device::Wanted;
+use crate::env::android as names;
 use crate::target::android::{self, Compiler, Host, Ndk, OLDEST_API};
 
 /// The target that the command line or the configuration asks for.
 pub fn target(selection: &CargoSelection, config: &Config) -> Option<String> {
     let configured = || config.get(&["build", "target"])?.words().into_iter().next();
     selection.target.clone().or_else(configured)
+}
+
+/// The devices that the user has named, on the command line or in the environment.
+pub fn wanted(selection: &CargoSelection) -> Wanted {
+    if !selection.device.is_empty() {
+        return Wanted { serials: selection.device.clone(), origin: "--device" };
+    }
+    let serial = std::env::var(names::SERIAL).ok().filter(|serial| !serial.is_empty());
+    Wanted { serials: serial.into_iter().collect(), origin: names::SERIAL }
 }
 
 /// What was found for an Android target.

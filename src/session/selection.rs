@@ -126,6 +126,9 @@ pub struct CargoSelection {
     /// Oldest version of Android that the program runs on (for Android targets)
     #[arg(long, value_name = "LEVEL", help_heading = "Compilation options")]
     pub android_api: Option<u32>,
+    /// Device to run on, by its serial number (for Android targets; once for each device)
+    #[arg(long, value_name = "SERIAL", help_heading = "Compilation options")]
+    pub device: Vec<String>,
     /// Directory for all generated artifacts
     #[arg(long, value_name = "DIRECTORY", help_heading = "Compilation options")]
     pub target_dir: Option<PathBuf>,

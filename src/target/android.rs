@@ -68,6 +68,11 @@ impl Host {
         if self == Host::Windows { ".cmd" } else { "" }
     }
 
+    /// The name of a program's file there.
+    pub fn program(self, name: &str) -> String {
+        if self == Host::Windows { format!("{name}.exe") } else { name.to_string() }
+    }
+
     /// Where the SDK is by default.
     fn sdk(self, variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
         let (base, below) = match self {
@@ -98,8 +103,7 @@ pub fn find(host: Host, variable: impl Fn(&str) -> Option<OsString>) -> Result<N
         let Some(value) = variable(name).filter(|value| !value.is_empty()) else { continue };
         return open(Path::new(&value), host).map_err(|why| format!("{name} is set, but {why}"));
     }
-    let sdks = names::SDK.iter().filter_map(|name| variable(name)).map(PathBuf::from);
-    let sdks: Vec<PathBuf> = sdks.chain(host.sdk(&variable)).collect();
+    let sdks = sdks(host, variable);
     let found = sdks.iter().find_map(|sdk| newest(&sdk.join("ndk"), host));
     found.ok_or_else(|| {
         let looked: Vec<_> = sdks.iter().map(|s| s.join("ndk").display().to_string()).collect();
@@ -109,6 +113,36 @@ pub fn find(host: Host, variable: impl Fn(&str) -> Option<OsString>) -> Result<N
             names::NDK[0]
         )
     })
+}
+
+/// Where all kits and tools may be: the folders that the environment names, and the usual one.
+pub fn sdks(host: Host, variable: impl Fn(&str) -> Option<OsString>) -> Vec<PathBuf> {
+    let named = names::SDK.iter().filter_map(|name| variable(name)).map(PathBuf::from);
+    named.chain(host.sdk(&variable)).collect()
+}
+
+/// What a device calls the kind of programs that a target is for.
+pub fn abi(triple: &str) -> Option<&'static str> {
+    match triple.split('-').next()? {
+        "aarch64" => Some("arm64-v8a"),
+        "armv7" | "thumbv7neon" => Some("armeabi-v7a"),
+        "i686" => Some("x86"),
+        "x86_64" => Some("x86_64"),
+        "riscv64" => Some("riscv64"),
+        _ => None,
+    }
+}
+
+/// The target for a kind of programs.
+pub fn target_of(abi: &str) -> Option<&'static str> {
+    match abi {
+        "arm64-v8a" => Some("aarch64-linux-android"),
+        "armeabi-v7a" => Some("armv7-linux-androideabi"),
+        "x86" => Some("i686-linux-android"),
+        "x86_64" => Some("x86_64-linux-android"),
+        "riscv64" => Some("riscv64-linux-android"),
+        _ => None,
+    }
 }
 
 /// The newest kit among the folders in `folder`.

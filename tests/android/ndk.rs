@@ -22,6 +22,35 @@ pub const CARGO: &str = "/usr/bin/cargo";
 const TAG: &str = "linux-x86_64";
 const APIS: [u32; 2] = [24, 30];
 
+/// What the runtime asks of the system beside what std does.
+const OF_RUNTIME: [&str; 13] = [
+    "__android_log_write",
+    "__libc_current_sigrtmax",
+    "__libc_current_sigrtmin",
+    "android_dlopen_ext",
+    "dlclose",
+    "dlerror",
+    "dlopen",
+    "geteuid",
+    "getrlimit",
+    "getuid",
+    "mprotect",
+    "pthread_atfork",
+    "sigfillset",
+];
+
+/// The start of a program, as the kit's own: what the loader has left on the stack, and `main`.
+const START: &str = ".globl _start
+_start: mov x29, #0
+ mov x30, #0
+ mov x0, sp
+ mov x1, #0
+ adrp x2, :got:main
+ ldr x2, [x2, :got_lo12:main]
+ mov x3, #0
+ b __libc_init
+";
+
 /// What this machine lacks, if anything.
 pub fn missing() -> Option<String> {
     let tools = ["clang", "ld.lld"].into_iter().filter(|tool| which::which(tool).is_err());
@@ -71,10 +100,20 @@ impl Kit {
         let (root, file) = (self.root().display(), bin.join(&name));
         let script = format!(
             "#!/bin/sh\necho {name} >> '{root}/called'\nexec clang --target={target}{api} \
-             --sysroot='{root}/sysroot' -fuse-ld=lld \"$@\"\n"
+             --sysroot='{root}/sysroot' -fuse-ld=lld \
+             -Wl,--dynamic-linker=/lib/ld-linux-aarch64.so.1 \"$@\"\n"
         );
         fs::write(&file, script).expect("a script");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a script to run");
+    }
+
+    /// Compiles and links a program in C that has all its declarations in itself.
+    pub fn compile(&self, source: &Path, program: &Path) {
+        let bin = self.root().join("toolchains/llvm/prebuilt").join(TAG).join("bin");
+        let mut clang = Command::new(bin.join(format!("{TARGET}{}-clang", APIS[0])));
+        clang.arg(source).arg("-o").arg(program).args(["-nodefaultlibs", "-lc"]);
+        let output = clang.output().expect("the kit's compiler");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     }
 
     /// The compilers that were called so far.
@@ -97,17 +136,29 @@ fn write_system(folder: &Path, target: &str) {
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
         fs::remove_file(source).expect("a source");
     };
-    let jump = if target == TARGET { "b" } else { "jmp" };
-    assemble("crtbegin_dynamic.o", &format!(".globl _start\n_start: {jump} main\n"), &["-c"]);
+    assemble(
+        "crtbegin_dynamic.o",
+        if target == TARGET { START } else { ".globl _start\n_start: jmp __libc_init\n" },
+        &["-c"],
+    );
     for name in ["crtend_android.o", "crtbegin_so.o", "crtend_so.o"] {
         assemble(name, "", &["-c"]);
     }
-    let functions = wanted_by_std(target).into_iter();
-    let functions: String =
-        functions.map(|n| format!(".globl {n}\n.type {n},%function\n{n}: ret\n")).collect();
+    let mut wanted = wanted_by_std(target);
+    wanted.extend(OF_RUNTIME.map(String::from));
+    wanted.extend(["__emutls_get_address", "__libc_init", "pthread_sigmask"].map(String::from));
+    let functions = |unwinds: bool| -> String {
+        let names = wanted.iter().filter(|name| name.starts_with("_Unwind_") == unwinds);
+        names.map(|n| format!(".globl {n}\n.type {n},%function\n{n}: ret\n")).collect()
+    };
     for name in ["c", "m", "dl", "log", "unwind"] {
         let soname = format!("-Wl,-soname,lib{name}.so");
-        let code = if name == "c" { functions.as_str() } else { "" };
+        let code = match name {
+            "c" => functions(false),
+            "unwind" => functions(true),
+            _ => String::new(),
+        };
+        let code = code.as_str();
         let args = ["-shared", "-nostdlib", "-fuse-ld=lld", soname.as_str()];
         assemble(&format!("lib{name}.so"), code, &args);
     }

@@ -154,7 +154,14 @@ fn a_missing_ndk() {
     };
     let (cargo, rustup) = (real("CARGO_HOME", ".cargo"), real("RUSTUP_HOME", ".rustup"));
     let home = package.path("home");
+    // One that does not work, whether this machine has another or not.
+    fs::create_dir_all(package.path("tools")).expect("a folder");
+    script(&package.path("tools/adb"), "echo 'adb: no daemon' >&2; exit 1");
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = [package.path("tools")].into_iter().chain(std::env::split_paths(&path));
+    let path = PathBuf::from(std::env::join_paths(folders).expect("folders without colons"));
     let env = [
+        ("PATH", path.as_path()),
         ("RUSTC", rustc.as_path()),
         ("HOME", &home),
         ("CARGO_HOME", &cargo),

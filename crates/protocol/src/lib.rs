@@ -21,6 +21,13 @@ pub const ENV_ADDR: &str = "HOTPATCH_ADDR";
 /// Names the environment variable with the secret that the server asks for.
 pub const ENV_TOKEN: &str = "HOTPATCH_TOKEN";
 
+/// Names the property of an Android device with the server's `HOST:PORT`, for programs that the
+/// system starts, which have no environment of ours.
+pub const PROPERTY_ADDR: &str = "debug.hotpatch.addr";
+
+/// Names the property of an Android device with the secret that the server asks for.
+pub const PROPERTY_TOKEN: &str = "debug.hotpatch.token";
+
 /// Names the environment variable that, with any value, lets the processes that a program starts
 /// ask for patches too. Only for programs that do not start the runtime by themselves.
 pub const ENV_CHILDREN: &str = "HOTPATCH_CHILDREN";

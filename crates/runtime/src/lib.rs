@@ -8,8 +8,9 @@
 //! [`start`] makes one thread, named `hotpatch`, which connects to the server that started the
 //! program, brings in the patches that it sends, and answers each of them. Without the environment
 //! variable `HOTPATCH_ADDR` it does nothing. In builds without debug assertions (`--release`) every
-//! function here is empty, unless the feature `release` is on. Only Linux has more than empty
-//! functions yet.
+//! function here is empty, unless the feature `release` is on. Only Linux and Android have more than
+//! empty functions yet. On Android, where the system starts apps, the property `debug.hotpatch.addr`
+//! of the device names the server as well.
 //!
 //! # What the program notices
 //! A patch comes in for all threads at once: calls that began before run the old functions to their
@@ -45,13 +46,25 @@
 //! - Where no directory is given by the server, libraries are kept in one of our own under
 //!   `TMPDIR`, which is not removed at the end.
 
-#[cfg(all(any(debug_assertions, feature = "release"), target_os = "linux"))]
+#[cfg(all(
+    any(debug_assertions, feature = "release"),
+    any(target_os = "linux", target_os = "android")
+))]
 mod active;
-#[cfg(all(any(debug_assertions, feature = "release"), target_os = "linux"))]
+#[cfg(all(
+    any(debug_assertions, feature = "release"),
+    any(target_os = "linux", target_os = "android")
+))]
 use active as chosen;
-#[cfg(not(all(any(debug_assertions, feature = "release"), target_os = "linux")))]
+#[cfg(not(all(
+    any(debug_assertions, feature = "release"),
+    any(target_os = "linux", target_os = "android")
+)))]
 mod off;
-#[cfg(not(all(any(debug_assertions, feature = "release"), target_os = "linux")))]
+#[cfg(not(all(
+    any(debug_assertions, feature = "release"),
+    any(target_os = "linux", target_os = "android")
+)))]
 use off as chosen;
 
 /// This crate's own files, by their paths in its folder.

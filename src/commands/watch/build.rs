@@ -8,8 +8,9 @@ use anyhow::Context;
 use hotpatch_protocol::{ENV_ADDR, ENV_TOKEN};
 
 use super::builder::{Builder, Job};
+use super::devices::Remote;
 use super::live::PATIENCE;
-use super::program::{Program, Start, command_line, exited};
+use super::program::{Process, Program, Start, command_line, exited};
 use super::{Built, Desk, Input, environment, key};
 use crate::pipeline::capture::FatBuild;
 use crate::pipeline::relink::Guests;
@@ -59,11 +60,11 @@ impl Build {
         watcher.watch(watched(&known, &session, begun))?;
         let start = start(&fat, &session, desk, &cwd);
         let program = if desk.args.run {
-            Some(run(&start, desk)?)
+            Some(run((&start, &fat), desk)?)
         } else {
             // A process to attach to is there until it is replaced.
             if desk.args.attach.is_none() || number > 0 {
-                instruct(desk, &start, &fat);
+                tell_how_to_start(&start, &fat, desk);
             }
             None
         };
@@ -78,7 +79,7 @@ impl Build {
 
     /// Starts the program again, as it was built.
     pub fn run_program(&mut self, desk: &Desk) -> anyhow::Result<()> {
-        self.program = Some(run(&self.start, desk)?);
+        self.program = Some(run((&self.start, &self.fat), desk)?);
         Ok(())
     }
 
@@ -91,7 +92,7 @@ impl Build {
 
     /// Whether this is the program that we started last.
     pub fn is_program(&self, pid: u32) -> bool {
-        self.program.as_ref().is_some_and(|program| program.pid() == pid)
+        self.program.as_ref().is_some_and(|program| program.has_pid(pid))
     }
 
     /// Gives the builder a job.
@@ -139,21 +140,29 @@ impl Build {
     }
 }
 
-/// Tells people how to start the program elsewhere.
-fn instruct(desk: &Desk, start: &Start, fat: &FatBuild) {
-    desk.reporter.instruct(&command_line(start));
-    if start.file.is_none() {
-        desk.reporter.instruct(&format!(
-            "start the program that loads {} with these variables",
-            fat.program.display()
+/// What the user needs to start the program, or the host of the library.
+fn tell_how_to_start(start: &Start, fat: &FatBuild, desk: &Desk) {
+    let (reporter, program) = (&desk.reporter, fat.program.display());
+    if desk.devices.is_some() {
+        reporter.instruct(&format!(
+            "start the app with {program} in it, or that program, on the device: it finds us by \
+             the device's properties"
         ));
+        return;
+    }
+    reporter.instruct(&command_line(start));
+    if start.file.is_none() {
+        reporter.instruct(&format!("start the program that loads {program} with these variables"));
     }
 }
 
-fn run(start: &Start, desk: &Desk) -> anyhow::Result<Program> {
+fn run((start, fat): (&Start, &FatBuild), desk: &Desk) -> anyhow::Result<Program> {
     let inbox = desk.inbox.clone();
     let ended = move |pid| drop(inbox.send(Input::Ended(pid)));
-    Ok(Program::start(start, &desk.reporter, ended)?)
+    Ok(match &desk.devices {
+        Some(devices) => Program::There(Remote::start(devices.shared(), (start, fat), ended)?),
+        None => Program::Here(Process::start(start, &desk.reporter, ended)?),
+    })
 }
 
 fn watched(known: &Inputs, session: &Session, since: SystemTime) -> Watched {
@@ -174,6 +183,9 @@ fn start(fat: &FatBuild, session: &Session, desk: &Desk, cwd: &Path) -> Start {
     if desk.args.run {
         let of_cargo = environment::of(fat, cwd);
         env.extend(of_cargo.into_iter().map(|(name, value)| (name.into(), value)));
+    }
+    if let Some(devices) = &desk.devices {
+        env = devices.variables();
     }
     let spared = key::is_there(desk.args.restart);
     let program = Start::of(fat, session, desk.args.program_args.clone());

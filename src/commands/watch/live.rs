@@ -8,7 +8,7 @@ use anyhow::Context;
 use super::build::Build;
 use super::builder::{Done, Told, rejected};
 use super::fall::Published;
-use super::program::{code_of_signal, is_in_the_foreground};
+use super::program::code_of_signal;
 use super::queue::Queue;
 use super::{Built, Desk, Input, key};
 use crate::cli::Restart;
@@ -191,6 +191,13 @@ impl<'a> Live<'a> {
         if let Notice::Crashed { client, crash } = &notice {
             self.crash = self.ledger.pid(*client).map(|pid| (pid, crash.clone()));
         }
+        match (&self.desk.devices, &notice) {
+            (Some(devices), Notice::Connected { client, pid, .. }) => {
+                devices.connected(*client, *pid);
+            }
+            (Some(devices), Notice::Disconnected { client, .. }) => devices.disconnected(*client),
+            _ => {}
+        }
         let verbose = self.desk.args.selection.verbose > 0;
         for event in tell::events(&mut self.ledger, notice, &self.build.fat.build_id, verbose) {
             self.desk.reporter.emit(&event);
@@ -358,7 +365,7 @@ impl<'a> Live<'a> {
         };
         match (signal, self.ending) {
             // A terminal sends Ctrl-C to the program as well.
-            (libc::SIGINT, 1) if is_in_the_foreground() => {}
+            (libc::SIGINT, 1) if program.hears_the_terminal() => {}
             (libc::SIGINT, 1) => program.signal(libc::SIGINT),
             (libc::SIGINT, 2) => program.signal(libc::SIGTERM),
             (libc::SIGINT, _) => program.signal(libc::SIGKILL),

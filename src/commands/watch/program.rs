@@ -1,7 +1,7 @@
 //! The program that `watch` starts.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -10,12 +10,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
+use super::devices::Remote;
 use super::{key, runner};
 use crate::cli::MessageFormat;
 use crate::error::Failure;
 use crate::pipeline::capture::FatBuild;
 use crate::report::{Event, Reporter};
 use crate::session::{ProgramKind, Session};
+
+/// How long a program on a device whose end was seen may take to be told of.
+const FINISH_LIMIT: Duration = Duration::from_secs(10);
 
 /// What `cargo bench` says to each benchmark, which without it only checks that it runs.
 const MEASURE: &str = "--bench";
@@ -75,14 +79,84 @@ fn not_started(first: &Path, error: &std::io::Error) -> Failure {
 }
 
 /// A running program.
+pub(super) enum Program {
+    /// On this machine.
+    Here(Process),
+    /// On devices.
+    There(Remote),
+}
+
+impl Program {
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        match self {
+            Program::Here(process) => process.child.id(),
+            Program::There(remote) => remote.pid(),
+        }
+    }
+
+    /// Whether a process is the program's.
+    pub fn has_pid(&self, pid: u32) -> bool {
+        match self {
+            Program::Here(process) => process.child.id() == pid,
+            Program::There(remote) => remote.has_pid(pid),
+        }
+    }
+
+    /// Sends a signal.
+    pub fn signal(&self, signal: i32) {
+        match self {
+            Program::Here(process) => process.signal(signal),
+            Program::There(remote) => remote.signal(signal),
+        }
+    }
+
+    /// Whether a terminal's Ctrl-C reaches it without us.
+    pub fn hears_the_terminal(&self) -> bool {
+        matches!(self, Program::Here(_)) && is_in_the_foreground()
+    }
+
+    /// Waits for its end and for all that it has printed.
+    ///
+    /// # Errors
+    /// Where the system knows nothing of the program.
+    pub fn finish(self) -> std::io::Result<ExitStatus> {
+        match self {
+            Program::Here(process) => process.finish(),
+            Program::There(remote) => {
+                remote.finish(FINISH_LIMIT).ok_or_else(|| ErrorKind::TimedOut.into())
+            }
+        }
+    }
+
+    /// Asks it to end, and makes it end where it does not within `patience`.
+    ///
+    /// # Errors
+    /// As [`Program::finish`].
+    pub fn terminate(self, patience: Duration) -> std::io::Result<ExitStatus> {
+        match self {
+            Program::Here(process) => process.terminate(patience),
+            Program::There(remote) => {
+                remote.signal(libc::SIGTERM);
+                let status = remote.finish(patience).or_else(|| {
+                    remote.signal(libc::SIGKILL);
+                    remote.finish(FINISH_LIMIT)
+                });
+                status.ok_or_else(|| ErrorKind::TimedOut.into())
+            }
+        }
+    }
+}
+
+/// A running program on this machine.
 #[derive(Debug)]
-pub struct Program {
+pub struct Process {
     child: Child,
     /// Ends when the program's output does.
     output: Receiver<()>,
 }
 
-impl Program {
+impl Process {
     /// Starts it with our stdin. `ended` is called once it has ended, from another
     /// thread, with its process id.
     ///
@@ -92,7 +166,7 @@ impl Program {
         start: &Start,
         reporter: &Arc<Reporter>,
         ended: impl FnOnce(u32) + Send + 'static,
-    ) -> Result<Program, Failure> {
+    ) -> Result<Process, Failure> {
         let mut words = start.words();
         let first = words.next().unwrap_or_default();
         let mut command = Command::new(first);
@@ -108,7 +182,7 @@ impl Program {
         }
         let mut child = command.spawn().map_err(|e| not_started(Path::new(first), &e))?;
         let pid = child.id();
-        reporter.emit(&Event::ProgramStarted { pid });
+        reporter.emit(&Event::ProgramStarted { pid, device: None });
         let (open, output) = mpsc::channel();
         pass_on(child.stdout.take(), "stdout", reporter, &open);
         pass_on(child.stderr.take(), "stderr", reporter, &open);
@@ -116,38 +190,25 @@ impl Program {
             wait_without_reaping(pid);
             ended(pid);
         });
-        Ok(Program { child, output })
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.child.id()
+        Ok(Process { child, output })
     }
 
     /// Sends a signal. The process id is the program's for as long as we have not seen it end.
-    pub fn signal(&self, signal: i32) {
+    fn signal(&self, signal: i32) {
         if let Ok(pid) = libc::pid_t::try_from(self.child.id()) {
             // SAFETY: `kill` takes numbers; the child is not reaped, so that the id is still its.
             unsafe { libc::kill(pid, signal) };
         }
     }
 
-    /// Waits for its end and for all that it has printed.
-    ///
-    /// # Errors
-    /// Where the system knows nothing of the program.
-    pub fn finish(mut self) -> std::io::Result<ExitStatus> {
+    fn finish(mut self) -> std::io::Result<ExitStatus> {
         let status = self.child.wait()?;
         // A process that the program has left behind may hold the pipes open for ever.
         let _ = self.output.recv_timeout(Duration::from_secs(1));
         Ok(status)
     }
 
-    /// Asks it to end, and makes it end where it does not within `patience`.
-    ///
-    /// # Errors
-    /// As [`Program::finish`].
-    pub fn terminate(mut self, patience: Duration) -> std::io::Result<ExitStatus> {
+    fn terminate(mut self, patience: Duration) -> std::io::Result<ExitStatus> {
         self.signal(libc::SIGTERM);
         let deadline = Instant::now() + patience;
         while self.child.try_wait()?.is_none() && Instant::now() < deadline {
@@ -201,7 +262,8 @@ pub fn command_line(start: &Start) -> String {
     folder.into_iter().chain(words).collect::<Vec<_>>().join(" ")
 }
 
-fn quoted(word: &OsStr) -> String {
+/// A word as a shell takes it.
+pub fn quoted(word: &OsStr) -> String {
     let word = word.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@%+,[]".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
@@ -224,7 +286,8 @@ fn pass_on(
         let mut bytes = Vec::new();
         while stream.read_until(b'\n', &mut bytes).is_ok_and(|length| length > 0) {
             let line = String::from_utf8_lossy(bytes.strip_suffix(b"\n").unwrap_or(&bytes));
-            reporter.emit(&Event::ProgramOutput { stream: name, line: line.into_owned() });
+            let (stream, line) = (name, line.into_owned());
+            reporter.emit(&Event::ProgramOutput { stream, line, device: None });
             bytes.clear();
         }
         drop(open);

@@ -3,6 +3,7 @@
 use super::Facts;
 use super::toolchain::linked_only;
 use crate::doctor::Check;
+use crate::target::android::is_android;
 use crate::target::apple::Sdk;
 use crate::target::support;
 
@@ -66,6 +67,9 @@ pub fn runner(facts: &Facts) -> Check {
                 format!("install `{program}`, or change `runner` in {origin}"),
             ),
         };
+    }
+    if facts.target.as_deref().is_some_and(is_android) {
+        return Check::ok(NAME, "none is needed: programs run on the device");
     }
     match facts.target.as_deref().filter(|t| support::is_live(t) && !support::runs_here(t)) {
         Some(target) if !facts.host.runs_others => Check::fail(

@@ -1,6 +1,7 @@
 //! The checks, each a function of the facts and of nothing else.
 
 mod cross;
+mod device;
 mod host;
 mod linking;
 mod profile;
@@ -55,6 +56,17 @@ const PROJECT: &[CheckFn] = &[
     project::clock,
 ];
 
+/// About the device that a program for Android is to run on.
+const DEVICE: &[CheckFn] = &[
+    device::adb,
+    device::device,
+    device::api,
+    device::abi,
+    device::page_size,
+    device::reverse,
+    device::selinux,
+];
+
 /// About the machine.
 const HOST: &[CheckFn] = &[
     host::inotify_watches,
@@ -74,6 +86,9 @@ pub fn all(facts: &Facts) -> Vec<CheckFn> {
     }
     if facts.apple.is_some() {
         checks.push(cross::apple_sdk);
+    }
+    if facts.devices.is_some() {
+        checks.extend(DEVICE);
     }
     if rustc(facts).is_some() && facts.target.as_deref().is_some_and(support::is_supported) {
         checks.extend(BUILDING);
@@ -116,6 +131,11 @@ pub fn quick(command: For) -> Vec<CheckFn> {
     }
     if command == For::Watch {
         checks.push(cross::runner);
+        checks.extend(DEVICE);
+    }
+    if command == For::Serve {
+        // One may come later.
+        checks.extend(&DEVICE[2..]);
     }
     if matches!(command, For::Watch | For::Serve) {
         checks.push(host::code_pages);

@@ -51,6 +51,7 @@ fn healthy() -> Facts {
     Facts {
         apple: None,
         android: None,
+        devices: None,
         target: Some(LINUX.into()),
         toolchain: Some(Toolchain { cargo: Ok("cargo 1.95.0".into()), rustc: Ok(rustc) }),
         settings: Settings { linker, ..Settings::default() },
@@ -383,14 +384,6 @@ fn the_machine_is_judged() {
 #[test]
 fn what_another_target_needs_is_judged() {
     expect(&[
-        (
-            |f| {
-                f.target = Some("aarch64-linux-android".into());
-                f.settings.linker.origin = Some("a".into());
-            },
-            "warn target",
-            "its programs do not take them yet",
-        ),
         (
             |f| {
                 f.target = Some(ARM.into());

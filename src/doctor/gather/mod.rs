@@ -2,6 +2,7 @@
 //! trial patch, which is removed.
 
 mod child;
+mod devices;
 mod host;
 mod profile;
 mod project;
@@ -11,9 +12,10 @@ mod toolchain;
 mod trial;
 
 use super::For;
-use super::facts::{Facts, Project};
+use super::facts::{Devices, Facts, Project, Settings};
 use crate::cargo_config::Sources;
 use crate::session::{CargoSelection, Session, android};
+use crate::target::android::is_android;
 use crate::target::{apple, support};
 
 /// Gathers everything.
@@ -35,6 +37,7 @@ pub fn gather(selection: &CargoSelection) -> Facts {
         settings::ask_around(&mut settings, rustc);
     }
     let kit = session.as_ref().ok().and_then(|session| session.android.clone());
+    let devices = devices_for(selection, target.as_deref(), &settings);
     let project = session.and_then(|session| project::look(&session, &config, &settings));
     let rustc = toolchain.rustc.as_ref().ok();
     let can_try = rustc.filter(|r| r.has_std || settings.build_std && target == host).is_some()
@@ -46,6 +49,7 @@ pub fn gather(selection: &CargoSelection) -> Facts {
     Facts {
         host: host::look(project.as_ref().ok()),
         apple: sdk(target.as_deref()),
+        devices,
         target,
         android: kit,
         trial,
@@ -85,9 +89,33 @@ pub fn quick(command: For, session: &Session) -> Facts {
         }
         asked = Some(toolchain).filter(|_| foreign);
     }
+    let devices = match command {
+        For::Watch | For::Serve => devices_for(selection, target.as_deref(), &settings),
+        _ => None,
+    };
     let project = project::quick(session, &config, &settings);
     let android = session.android.clone();
     let (toolchain, project) = (asked, Some(Ok(project)));
     let apple = sdk(target.as_deref());
-    Facts { target, android, apple, toolchain, settings, host, project, ..Facts::default() }
+    Facts {
+        target,
+        android,
+        devices,
+        apple,
+        toolchain,
+        settings,
+        host,
+        project,
+        ..Facts::default()
+    }
+}
+
+/// The devices, where it is on them that programs for the target are run.
+fn devices_for(
+    selection: &CargoSelection,
+    target: Option<&str>,
+    settings: &Settings,
+) -> Option<Devices> {
+    let runs_there = target.is_some_and(is_android) && settings.runner.is_none();
+    runs_there.then(|| devices::look(&android::wanted(selection)))
 }

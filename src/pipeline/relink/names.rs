@@ -2,6 +2,10 @@
 
 use crate::target::macho::INITIAL_VALUE;
 
+/// What stands in front of a thread-local's name where the system has none of its own and the
+/// compiler emulates them: its control variable, and its first value.
+const EMULATED: [&str; 2] = ["__emutls_v.", "__emutls_t."];
+
 /// Whether the name identifies the same thing in the next build: mangled Rust names and exported
 /// names do; the compiler's names for anonymous data are numbered anew each time.
 pub fn is_stable(name: &str, local: bool) -> bool {
@@ -21,6 +25,7 @@ pub fn is_stable(name: &str, local: bool) -> bool {
     if name.is_empty() || NUMBERED.iter().any(|p| name.starts_with(p)) {
         return false;
     }
+    let name = EMULATED.iter().find_map(|part| name.strip_prefix(part)).unwrap_or(name);
     !local || name.starts_with("_ZN") || name.starts_with("_R")
 }
 

@@ -67,7 +67,7 @@ pub fn once(address: &str, token: &str, patches: &mut Patches) {
 
 /// Tells the developer, in one line. `eprintln!` would panic where nobody reads it.
 pub fn say(text: &str) {
-    sys::apart::write_to_stderr(&format!("hotpatch: {text}\n"));
+    sys::apart::tell(&format!("hotpatch: {text}\n"));
 }
 
 /// Whom the program was started by. Once that one is gone its port may be anybody's, who must not

@@ -10,6 +10,11 @@ use std::path::{Path, PathBuf};
 
 use super::sys::page_size;
 
+/// A segment that may be executed.
+pub const PF_X: u32 = 1;
+const PF_W: u32 = 2;
+/// A segment that may be read.
+pub const PF_R: u32 = 4;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
 const PT_GNU_RELRO: u32 = 0x6474_e552;
@@ -68,9 +73,9 @@ impl Image {
     pub fn allows(&self, address: usize, length: usize, what: Use) -> bool {
         let Some(end) = address.checked_add(length) else { return false };
         let flag = match what {
-            Use::Execute => libc::PF_X,
-            Use::Write => libc::PF_W,
-            Use::Read => libc::PF_R,
+            Use::Execute => PF_X,
+            Use::Write => PF_W,
+            Use::Read => PF_R,
         };
         let overlaps = |range: &Range<usize>| address < range.end && range.start < end;
         if what == Use::Write && self.sealed.as_ref().is_some_and(overlaps) {
@@ -94,7 +99,7 @@ impl Image {
 
     /// Where its code is.
     pub fn code(&self) -> Vec<Range<usize>> {
-        let code = self.segments.iter().filter(|segment| segment.flags & libc::PF_X != 0);
+        let code = self.segments.iter().filter(|segment| segment.flags & PF_X != 0);
         code.map(|segment| segment.addresses.clone()).collect()
     }
 

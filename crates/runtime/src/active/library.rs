@@ -18,7 +18,8 @@ const NAMES: u32 = 1000;
 #[derive(Debug)]
 pub struct Loaded {
     handle: *mut c_void,
-    file: PathBuf,
+    /// Nothing where it was loaded from memory.
+    file: Option<PathBuf>,
     /// What the dynamic loader made of it.
     pub image: Image,
 }
@@ -36,7 +37,11 @@ pub struct Store {
 
 impl Default for Store {
     fn default() -> Store {
-        Store { shared: None, private: None, temporary: std::env::temp_dir() }
+        #[cfg(target_os = "android")]
+        let temporary = super::sys::android::own_folder();
+        #[cfg(not(target_os = "android"))]
+        let temporary = std::env::temp_dir();
+        Store { shared: None, private: None, temporary }
     }
 }
 
@@ -47,8 +52,7 @@ impl Store {
     /// # Errors
     /// A text with the path and the reason.
     pub fn write(&mut self, patch: u32, hash: &str, bytes: &[u8]) -> Result<PathBuf, String> {
-        let hash: String = hash.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
-        let name = format!("patch-{patch}-{hash}");
+        let name = name(patch, hash);
         if let Some(shared) = &self.shared {
             if let Ok((path, file)) = create(shared, &name) {
                 return fill(path, file, bytes);
@@ -81,6 +85,11 @@ impl Store {
         self.private = Some(path.clone());
         Ok(path)
     }
+}
+
+fn name(patch: u32, hash: &str) -> String {
+    let hash: String = hash.chars().filter(char::is_ascii_alphanumeric).take(8).collect();
+    format!("patch-{patch}-{hash}")
 }
 
 fn exists_already<T>(result: &io::Result<T>) -> bool {
@@ -137,9 +146,14 @@ pub fn keep(own: &Image) -> Result<(), String> {
 /// # Errors
 /// The dynamic loader's own words.
 pub fn load(file: PathBuf, symbol: &str) -> Result<(Loaded, usize), String> {
-    let result = open(&file, symbol);
-    match result {
-        Ok((handle, address, image)) => Ok((Loaded { handle, file, image }, address)),
+    let opened = c_string(file.as_os_str().as_bytes()).and_then(|name| {
+        // SAFETY: the library was made for this very program; its build id was checked. It has no
+        // constructors of its own.
+        let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
+        found(handle, symbol)
+    });
+    match opened {
+        Ok((handle, address, image)) => Ok((Loaded { handle, file: Some(file), image }, address)),
         Err(e) => {
             let _ = std::fs::remove_file(&file);
             Err(e)
@@ -147,13 +161,31 @@ pub fn load(file: PathBuf, symbol: &str) -> Result<(Loaded, usize), String> {
     }
 }
 
-fn open(file: &Path, symbol: &str) -> Result<(*mut c_void, usize, Image), String> {
-    let c_string = |bytes: &[u8]| CString::new(bytes).map_err(|e| e.to_string());
-    let name = c_string(file.as_os_str().as_bytes())?;
+/// Loads the library from memory.
+///
+/// # Errors
+/// The system's own words, or the dynamic loader's.
+#[cfg(target_os = "android")]
+pub fn load_from_memory(
+    (patch, hash): (u32, &str),
+    bytes: &[u8],
+    symbol: &str,
+) -> Result<(Loaded, usize), String> {
+    use super::sys::android::{memory_file, open_library};
+    let name = name(patch, hash);
+    let file = memory_file(&name, bytes).map_err(|e| e.to_string())?;
+    let handle = open_library(&c_string(format!("{name}.so").as_bytes())?, &file);
+    let (handle, address, image) = found(handle, symbol)?;
+    Ok((Loaded { handle, file: None, image }, address))
+}
+
+fn c_string(bytes: &[u8]) -> Result<CString, String> {
+    CString::new(bytes).map_err(|e| e.to_string())
+}
+
+/// What is known of a library that the loader was asked for, and where it has `symbol`.
+fn found(handle: *mut c_void, symbol: &str) -> Result<(*mut c_void, usize, Image), String> {
     let symbol = c_string(symbol.as_bytes())?;
-    // SAFETY: the library was made for this very program; its build id was checked. It has no
-    // constructors of its own.
-    let handle = unsafe { libc::dlopen(name.as_ptr(), libc::RTLD_NOW | libc::RTLD_LOCAL) };
     if handle.is_null() {
         return Err(loader_error());
     }
@@ -197,7 +229,9 @@ impl Loaded {
     pub fn discard(self) {
         // SAFETY: the caller promises that nothing of the library is in use.
         unsafe { libc::dlclose(self.handle) };
-        let _ = std::fs::remove_file(&self.file);
+        if let Some(file) = &self.file {
+            let _ = std::fs::remove_file(file);
+        }
     }
 }
 

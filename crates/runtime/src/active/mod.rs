@@ -108,8 +108,22 @@ struct Server {
 impl Server {
     /// The one that the environment names.
     fn of_environment() -> Option<Server> {
-        let address = named(ENV_ADDR)?;
+        let Some(address) = named(ENV_ADDR) else { return Self::of_system() };
         Some(Server { address, token: std::env::var(ENV_TOKEN).unwrap_or_default() })
+    }
+
+    /// The one that the device's properties name: only its owner sets these.
+    #[cfg(target_os = "android")]
+    fn of_system() -> Option<Server> {
+        use hotpatch_protocol::{PROPERTY_ADDR, PROPERTY_TOKEN};
+        let address = sys::android::property(PROPERTY_ADDR)?;
+        let token = sys::android::property(PROPERTY_TOKEN).unwrap_or_default();
+        (!sys::is_privileged()).then_some(Server { address, token })
+    }
+
+    #[cfg(not(target_os = "android"))]
+    fn of_system() -> Option<Server> {
+        None
     }
 }
 

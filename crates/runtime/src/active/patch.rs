@@ -18,7 +18,7 @@ use super::elf;
 use super::hooks;
 use super::image::Image;
 use super::images::{Images, Redirect, Running};
-use super::library::{self, Store};
+use super::library::{self, Loaded, Store};
 use super::safepoint;
 use super::stacks::Frames;
 use super::switching::{Cost, Plan, Switcher};
@@ -127,12 +127,7 @@ impl Patches {
             return Err(refuse(RefusalKind::NotCarriedOver, text));
         }
         hooks::before(header).map_err(|e| refuse(RefusalKind::Vetoed, e))?;
-        let file = self
-            .store
-            .write(header.patch, &header.content_hash, bytes)
-            .map_err(|e| refuse(RefusalKind::NoSpace, e))?;
-        let (library, manifest) =
-            library::load(file, SYMBOL).map_err(|e| refuse(RefusalKind::LoadFailed, e))?;
+        let (library, manifest) = self.load(header, bytes)?;
         match self.switch(&library.image, manifest, &found, header) {
             Ok(cost) => {
                 if let Some(obstacle) = &cost.obstacle {
@@ -151,6 +146,19 @@ impl Patches {
                 Err(refusal)
             }
         }
+    }
+
+    /// Brings the library into the process. Android forbids apps more and more of what concerns
+    /// files; where it does not take one from memory, it gets one in a folder of the app's own.
+    fn load(&mut self, header: &PatchHeader, bytes: &[u8]) -> Result<(Loaded, usize), Refusal> {
+        let (patch, hash) = (header.patch, &*header.content_hash);
+        #[cfg(target_os = "android")]
+        if let Ok(loaded) = library::load_from_memory((patch, hash), bytes, SYMBOL) {
+            return Ok(loaded);
+        }
+        let file = self.store.write(patch, hash, bytes);
+        let file = file.map_err(|e| refuse(RefusalKind::NoSpace, e))?;
+        library::load(file, SYMBOL).map_err(|e| refuse(RefusalKind::LoadFailed, e))
     }
 
     /// True where this very patch runs already; an error where it is not the next one.

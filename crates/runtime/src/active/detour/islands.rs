@@ -13,6 +13,8 @@ use crate::active::sys::{maps, page_size};
 
 /// No more than this is mapped at once.
 const LARGEST: usize = 64 * 1024;
+/// The same number on all processors; not every C library names it.
+const MAP_FIXED_NOREPLACE: i32 = 0x10_0000;
 
 /// One island.
 #[derive(Debug, Clone, Copy)]
@@ -185,7 +187,7 @@ fn map_near(place: usize, length: usize, reach: usize) -> io::Result<usize> {
 
 /// Maps writable memory exactly there, unless something is there already.
 fn map_at(place: usize, length: usize) -> bool {
-    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_FIXED_NOREPLACE;
+    let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | MAP_FIXED_NOREPLACE;
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: the flag keeps the kernel from replacing a mapping; an old kernel, which does not
     // know it, takes the address as a wish.

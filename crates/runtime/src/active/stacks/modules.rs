@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use gimli::{BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, NativeEndian};
 
+use crate::active::image::{PF_R, PF_X};
+
 const PT_LOAD: u32 = 1;
 const PT_GNU_EH_FRAME: u32 = 0x6474_e550;
 
@@ -80,7 +82,7 @@ impl Module {
 
 unsafe extern "C" fn collect(
     info: *mut libc::dl_phdr_info,
-    _size: libc::size_t,
+    size: libc::size_t,
     modules: *mut c_void,
 ) -> libc::c_int {
     // SAFETY: the loader hands over a valid description, and the pointer that it was given.
@@ -89,7 +91,7 @@ unsafe extern "C" fn collect(
     else {
         return 0;
     };
-    modules.changes = (info.dlpi_adds, info.dlpi_subs);
+    modules.changes = changes(info, size);
     if info.dlpi_phdr.is_null() {
         return 0;
     }
@@ -105,10 +107,19 @@ unsafe extern "C" fn collect(
         loaded.map(range).collect()
     };
     if let Some(header) = headers.iter().find(|header| header.p_type == PT_GNU_EH_FRAME) {
-        let (segments, code) = (with(libc::PF_R), with(libc::PF_X));
+        let (segments, code) = (with(PF_R), with(PF_X));
         modules.modules.push(Module { segments, code, header: range(header).start });
     }
     0
+}
+
+/// How many files were added and removed; a loader that is older than these numbers (Android's
+/// before version 11) describes less, and removes no file of a program that does not ask for it.
+fn changes(info: &libc::dl_phdr_info, size: libc::size_t) -> (u64, u64) {
+    match size < std::mem::offset_of!(libc::dl_phdr_info, dlpi_subs) + size_of::<u64>() {
+        true => (0, 0),
+        false => (info.dlpi_adds, info.dlpi_subs),
+    }
 }
 
 struct Held<'a, F, R> {
@@ -128,13 +139,13 @@ fn hold<F: FnOnce(&Modules) -> R, R>(_: &Held<'_, F, R>) -> Callback {
 /// Called for the first file, while the loader's lock is held.
 unsafe extern "C" fn run<F: FnOnce(&Modules) -> R, R>(
     info: *mut libc::dl_phdr_info,
-    _size: libc::size_t,
+    size: libc::size_t,
     held: *mut c_void,
 ) -> libc::c_int {
     // SAFETY: the loader hands over a valid description, and the pointer that it was given.
     let (info, held) = unsafe { (info.as_ref(), held.cast::<Held<'_, F, R>>().as_mut()) };
     if let (Some(info), Some(held)) = (info, held) {
-        if held.modules.changes == (info.dlpi_adds, info.dlpi_subs) {
+        if held.modules.changes == changes(info, size) {
             held.result = held.body.take().map(|body| body(held.modules));
         }
     }

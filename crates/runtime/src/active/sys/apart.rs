@@ -3,6 +3,7 @@
 //! count on the numbers of those that it opens, or lock itself into a folder, and neither notices
 //! the other.
 
+#[cfg(not(target_os = "android"))]
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering::SeqCst};
 use std::time::Duration;
@@ -15,8 +16,14 @@ static APART: AtomicBool = AtomicBool::new(false);
 /// 1 once the program need not wait any more.
 static READY: AtomicU32 = AtomicU32::new(0);
 
+/// Leaves the calling thread with the program's tables: Android ends an app for some of the system
+/// calls that it takes to have others.
+#[cfg(target_os = "android")]
+pub fn leave() {}
+
 /// Gives the calling thread tables of its own, with nothing of the program's in them. Where that
 /// is forbidden (as in some containers), it goes on sharing them.
+#[cfg(not(target_os = "android"))]
 pub fn leave() {
     // SAFETY: the call concerns this thread only, whose descriptors are not yet in use.
     if unsafe { libc::unshare(libc::CLONE_FILES | libc::CLONE_FS) } == 0 {
@@ -49,6 +56,7 @@ pub fn is_apart() -> bool {
 }
 
 /// A descriptor that stays open here would keep the other end of the program's pipes waiting.
+#[cfg(not(target_os = "android"))]
 fn close_all() {
     // SAFETY: nothing in this thread's own table is in use.
     unsafe {
@@ -66,8 +74,16 @@ fn close_all() {
     }
 }
 
-/// Writes to what is the program's standard error now.
-pub fn write_to_stderr(text: &str) {
+/// Writes to what is the program's standard error now, or where Android has its log.
+pub fn tell(text: &str) {
+    #[cfg(target_os = "android")]
+    return super::android::log(text);
+    #[cfg(not(target_os = "android"))]
+    write_to_stderr(text);
+}
+
+#[cfg(not(target_os = "android"))]
+fn write_to_stderr(text: &str) {
     if !is_apart() {
         let _ = io::stderr().write_all(text.as_bytes());
         return;

@@ -1,10 +1,12 @@
-//! What depends on the operating system. Only Linux for now: `raw`, `memory`, `tasks` and `maps` know its
-//! system calls and its `/proc`, `signals` and `mask` its signals, `code` how it lets code be
-//! changed.
+//! What depends on the operating system. Only Linux for now, with Android's own things in
+//! `android`: `raw`, `memory`, `tasks` and `maps` know its system calls and its `/proc`, `signals`
+//! and `mask` its signals, `code` how it lets code be changed.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-#[cfg_attr(not(feature = "inject"), allow(dead_code))]
+#[cfg(target_os = "android")]
+pub mod android;
+#[cfg_attr(any(target_os = "android", not(feature = "inject")), allow(dead_code))]
 pub mod apart;
 #[cfg(feature = "inject")]
 mod constructor;
