@@ -30,7 +30,7 @@ const fn package(
 
 pub const CSVLENS: Package = package("csvlens", "0.15.1", "terminal UI", &["--bin", "csvlens"]);
 pub const SIMPLE_HTTP_SERVER: Package =
-    package("simple-http-server", "0.8.1", "web server, threads", &[]);
+    package("simple-http-server", "0.8.1", "web server, tokio", &[]);
 pub const MINI_REDIS: Package =
     package("mini-redis", "0.4.1", "async server, tokio", &["--bin", "mini-redis-server"]);
 pub const CARGO_WATCH: Package = package("cargo-watch", "8.5.3", "file watcher", &[]);
