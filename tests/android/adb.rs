@@ -20,7 +20,7 @@ impl Adb {
             Some(_) => Path::new("/nowhere"),
         };
         let constants = format!(
-            "#!/bin/bash\nEMULATOR={} ANDROID_STAND_IN_LIBRARIES={}\n",
+            "#!/bin/bash\nEMULATOR={} ANDROID_STAND_IN_LIBRARIES='{}'\n",
             system::EMULATOR,
             libraries.display()
         );

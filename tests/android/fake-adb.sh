@@ -43,7 +43,7 @@ push)
     [ ! -d "$to" ] || to=$to/$(basename "$2")
     case "$2" in *.so) cp "$2" "$to"; exit ;; esac
     cp "$2" "$to.program"
-    printf '#!/bin/sh\nexec %s -E LD_LIBRARY_PATH=%s "$0.program" "$@"\n' \
+    printf '#!/bin/sh\nexec %s -E "LD_LIBRARY_PATH=%s" "$0.program" "$@"\n' \
         "$EMULATOR" "$ANDROID_STAND_IN_LIBRARIES" >"$to"
     echo "$2: 1 file pushed" ;;
 shell)
