@@ -42,12 +42,17 @@ fn each_way_to_crash_is_reported_and_the_last_good_code_runs_again() {
         None => "unsafe { std::arch::asm!(\"ud2\", options(noreturn)) }",
         Some(_) => "unsafe { std::arch::asm!(\"udf #0\", options(noreturn)) }",
     };
+    let no_memory = "unsafe { let file = libc::memfd_create(c\"\".as_ptr(), 0); \
+        let map = libc::mmap(std::ptr::null_mut(), 8, libc::PROT_READ, libc::MAP_SHARED, file, 0); \
+        map.cast::<u64>().read_volatile() }";
     let panics = "panic!(\"as the test wants\")";
     let ways = [
         (NULL, Some(11)),
         ("std::process::abort()", Some(6)),
         (no_instruction, Some(4)),
         (deep, Some(6)),
+        (no_memory, Some(7)),
+        ("unsafe { libc::raise(libc::SIGFPE) as u64 }", Some(8)),
         (panics, None),
     ];
     let mut before = "101";
