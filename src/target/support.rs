@@ -5,8 +5,12 @@ pub const LIVE: &[&str] =
     &["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-linux-android"];
 
 /// Targets for which patches are made and linked, and no program takes them yet.
-pub const LINKED: &[&str] =
-    &["x86_64-linux-android", "aarch64-apple-darwin", "x86_64-apple-darwin"];
+pub const LINKED: &[&str] = &[
+    "x86_64-linux-android",
+    "aarch64-apple-darwin",
+    "x86_64-apple-darwin",
+    "aarch64-apple-ios-sim",
+];
 
 /// Whether patches for a target can be made.
 pub fn is_supported(triple: &str) -> bool {

@@ -16,7 +16,7 @@ use support::Output;
 use support::project::{Project, package};
 
 use linked::Linked;
-use stand_in::{ARM, INTEL, Target, Tools};
+use stand_in::{ARM, INTEL, SIMULATOR, Target, Tools};
 
 /// A mutable static, another with a lock, both kinds of thread-local, data that a table of methods
 /// points to, std, and a loop that never ends.
@@ -180,6 +180,14 @@ fn a_program_for_a_mac_with_an_intel_processor_and_its_patch_are_linked() {
         skip!("{why}");
     }
     check_edits(INTEL);
+}
+
+#[test]
+fn a_program_for_the_simulator_of_phones_and_its_patch_are_linked() {
+    if let Some(why) = stand_in::missing() {
+        skip!("{why}");
+    }
+    check_edits(SIMULATOR);
 }
 
 #[test]

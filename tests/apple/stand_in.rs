@@ -40,6 +40,13 @@ pub const INTEL: Target = Target {
     architecture: object::Architecture::X86_64,
 };
 
+/// The simulator of phones on Macs with Apple's own processors.
+pub const SIMULATOR: Target = Target {
+    triple: "aarch64-apple-ios-sim",
+    clang: "arm64-apple-ios14.0-simulator",
+    architecture: object::Architecture::Aarch64,
+};
+
 const LINKER: &str = "ld64.lld";
 
 /// What this machine lacks, if anything.
@@ -51,7 +58,7 @@ pub fn missing() -> Option<String> {
     if linker().is_none() {
         lacking.push(LINKER.to_string());
     }
-    for target in [ARM, INTEL] {
+    for target in [ARM, INTEL, SIMULATOR] {
         if !libraries(target.triple).is_some_and(|folder| folder.is_dir()) {
             lacking.push(format!("std for {}", target.triple));
         }
@@ -141,9 +148,9 @@ impl Tools {
         let names: Vec<String> =
             wanted_by_std(self.target.triple).iter().map(|name| format!("'{name}'")).collect();
         let text = format!(
-            "--- !tapi-tbd\ntbd-version:     4\ntargets:         [ x86_64-macos, arm64-macos ]\n\
+            "--- !tapi-tbd\ntbd-version:     4\ntargets:         [ x86_64-macos, arm64-macos, arm64-ios-simulator ]\n\
              install-name:    '/usr/lib/libSystem.B.dylib'\ncurrent-version: 1311\nexports:\n  \
-             - targets:     [ x86_64-macos, arm64-macos ]\n    symbols:     [ {} ]\n...\n",
+             - targets:     [ x86_64-macos, arm64-macos, arm64-ios-simulator ]\n    symbols:     [ {} ]\n...\n",
             names.join(", ")
         );
         for name in ["System", "c", "m", "iconv", "objc"] {

@@ -55,6 +55,7 @@ const TARGETS: &[Target] = &[
     // What the tests use in the place of Apple's tools.
     Target { triple: "aarch64-apple-darwin", packages: &["clang", "lld"], architecture: None },
     Target { triple: "x86_64-apple-darwin", packages: &["clang", "lld"], architecture: None },
+    Target { triple: "aarch64-apple-ios-sim", packages: &["clang", "lld"], architecture: None },
 ];
 
 /// The name of the file beside a target's std that tells which compiler made it.
