@@ -65,11 +65,11 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<u8> {
         Some(pid) => attach::build(&session, pid)?,
         None => build(&session, args, &reporter)?,
     };
+    let (inbox, inputs) = mpsc::channel();
+    signals(args.restart, inbox.clone())?;
     if let Some(message) = guests::unserved(&session, args) {
         reporter.emit(&Event::Warning { message });
     }
-    let (inbox, inputs) = mpsc::channel();
-    signals(args.restart, inbox.clone())?;
     let config = serving::config(!args.run)?;
     let expected = serving::expected(&built.fat, &session.store);
     let sink = serving::sink(&inbox, Input::Client);
