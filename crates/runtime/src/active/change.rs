@@ -60,6 +60,8 @@ mod carrying {
         /// before no old code is left that could see it later.
         pub fn carry_out(&self, plan: &Plan) -> Result<Cost, Refusal> {
             let not_carried = |error: String| refuse(RefusalKind::NotCarriedOver, error);
+            // Where it will not be known when the old code is gone, nothing is taken out.
+            readable(&self.old).map_err(not_carried)?;
             let saved = Saved::take(&self.types).map_err(not_carried)?;
             let cost = match plan.carry_out() {
                 Ok(cost) => cost,
@@ -84,21 +86,35 @@ mod carrying {
 
     /// Waits until none of these versions runs.
     fn left(bodies: &[Body], which: &str) -> Result<(), String> {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            let look = Look::everywhere(bodies);
+        until_nothing(bodies, &|look| {
             let name = look.found.first().and_then(|&n| bodies.get(n)).map(|body| &body.name);
-            let obstacle = match (name, look.unsure) {
-                (Some(name), _) => format!("`{name}` still runs in {which} code"),
-                (None, Some(thread)) => {
-                    format!("it is not known what thread {} runs", tasks::name(thread))
-                }
-                (None, None) => return Ok(()),
-            };
+            let runs = name.map(|name| format!("`{name}` still runs in {which} code"));
+            runs.or_else(|| unknown(look))
+        })
+    }
+
+    /// Waits until it is known of all threads whether they run these versions.
+    fn readable(bodies: &[Body]) -> Result<(), String> {
+        until_nothing(bodies, &unknown)
+    }
+
+    fn unknown(look: &Look) -> Option<String> {
+        let thread = look.unsure?;
+        Some(format!("it is not known what thread {} runs", tasks::name(thread)))
+    }
+
+    /// Looks again for a while, as long as there is an obstacle; the last one where it stays.
+    fn until_nothing(
+        bodies: &[Body],
+        obstacle: &dyn Fn(&Look) -> Option<String>,
+    ) -> Result<(), String> {
+        let deadline = Instant::now() + PATIENCE;
+        while let Some(obstacle) = obstacle(&Look::everywhere(bodies)) {
             if Instant::now() > deadline {
                 return Err(obstacle);
             }
             std::thread::sleep(Duration::from_millis(5));
         }
+        Ok(())
     }
 }
