@@ -5,11 +5,10 @@ use std::process::Command;
 
 use super::args::Call;
 use super::collect::{Collected, Missing, collect};
-use super::prune::prune;
 use super::record::{self, FatBuild, Unit, VERSION};
 use super::select::Choice;
 use super::wrapping::{Locals, Wrapping};
-use super::{baseline, cargo, inject, linked, program};
+use super::{baseline, cargo, inject, linked, program, prune};
 use crate::cargo_config::Sources;
 use crate::error::Failure;
 use crate::report::Event;
@@ -47,7 +46,8 @@ pub fn build(
     let mut wrapping = wrapping.injecting(inject, &choice, session);
     let built = cargo::build(&args, &wrapping, &mut emit)?;
     let mut found = collect(&session.store, &built, (&choice, inject), &locals)?;
-    if !found.missing.is_empty() {
+    let again = !found.missing.is_empty();
+    if again {
         // Cargo found crates fresh whose captures are gone or were overtaken.
         wrapping = make_stale(session, &locals, &found.missing, wrapping)?;
         wrapping = wrapping.injecting(inject, &choice, session);
@@ -60,7 +60,10 @@ pub fn build(
     let fat = describe(found, args)?;
     let name = choice.record_name(&session.selection);
     record::write(&session.store.programs().join(name), &fat)?;
-    prune(&session.store, &wrapping.generation());
+    if again {
+        prune::captures(&session.store, &wrapping.generation());
+    }
+    prune::patches(&session.store);
     Ok(fat)
 }
 

@@ -30,23 +30,32 @@ struct Unit {
     generation: String,
 }
 
-/// Removes captures of earlier generations, and patches of builds, that no program's record names.
-/// Best effort: what stays behind is found again at the next build.
-pub fn prune(store: &Store, generation: &str) {
-    let used = used(store);
+/// Removes the patches of builds that no program's record names. Best effort, like all of this:
+/// what stays behind is found again at the next build.
+pub fn patches(store: &Store) {
+    let used = used(store).builds;
+    for folder in [store.all_patches(), store.all_chains()] {
+        remove_all_but(&folder, &used);
+    }
+}
+
+/// Removes captures of earlier generations that no program's record names. Only for whoever has
+/// begun this generation: another one may be building with a newer.
+pub fn captures(store: &Store, generation: &str) {
+    let used = used(store).units;
     for folder in entries(&store.units()) {
         let unit = serde_json::from_str::<Unit>(&text(&folder.join("unit.json")));
         let old = unit.is_ok_and(|unit| unit.generation != generation);
-        if old && !is_among(&folder, &used.units) {
+        if old && !is_among(&folder, &used) {
             _ = fs::remove_dir_all(folder);
         }
     }
-    let generations = BTreeSet::from([generation.to_owned()]);
-    let builds = [store.all_patches(), store.all_chains()].map(|folder| (folder, &used.builds));
-    for (folder, used) in [(store.wrappers(), &generations)].into_iter().chain(builds) {
-        for entry in entries(&folder).into_iter().filter(|entry| !is_among(entry, used)) {
-            _ = fs::remove_dir_all(entry);
-        }
+    remove_all_but(&store.wrappers(), &BTreeSet::from([generation.to_owned()]));
+}
+
+fn remove_all_but(folder: &Path, names: &BTreeSet<String>) {
+    for entry in entries(folder).into_iter().filter(|entry| !is_among(entry, names)) {
+        _ = fs::remove_dir_all(entry);
     }
 }
 
