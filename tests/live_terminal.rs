@@ -46,11 +46,13 @@ impl Screen {
 }
 
 /// `watch` below `script`, which gives it a terminal of its own; what is written to the pipe is
-/// typed there.
+/// typed there. `script` has a shell start it, which must not stay between the two: a key's signal
+/// goes to all who run in a terminal, and not every shell survives it.
 fn on_a_terminal(watch: &Command) -> Command {
     let quoted = |word: &std::ffi::OsStr| format!("'{}'", word.to_string_lossy());
     let words = [watch.get_program()].into_iter().chain(watch.get_args());
     let line = words.map(quoted).collect::<Vec<_>>().join(" ");
+    let line = format!("exec {line}");
     let mut script = plain_command("script", &["--quiet", "--return", "--command", &line]);
     script.arg("/dev/null").env("TERM", "xterm");
     script.current_dir(watch.get_current_dir().unwrap());
