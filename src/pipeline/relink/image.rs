@@ -2,6 +2,7 @@
 
 mod call_through;
 mod guest;
+mod history;
 mod words;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
@@ -26,10 +27,9 @@ use crate::pipeline::thin::ThinBuild;
 use crate::target::binary::program::DefinitionKind;
 use crate::target::binary::{Draft, Library, Program};
 pub use guest::{FileWord, GuestLibrary, Guests, Replacement};
+use history::Before;
+pub use history::REMEMBERED;
 pub use words::refusal;
-
-/// How many patches can be taken back, the newest one first.
-pub const REMEMBERED: usize = 8;
 
 /// What the program runs.
 #[derive(Debug)]
@@ -50,18 +50,6 @@ pub struct Image {
     injected: bool,
     identity: Identity,
     brought: guest::Brought,
-}
-
-/// What the image was before the newest patch.
-#[derive(Debug)]
-struct Before {
-    registry: Registry,
-    hazards: HashMap<String, &'static str>,
-    gone: Meanings,
-    guard: Guard,
-    outdated: BTreeSet<String>,
-    units: HashMap<String, UnitObjects>,
-    patches: u32,
 }
 
 /// What a thin build comes to.
@@ -288,54 +276,6 @@ impl Image {
 
     fn has(&self, name: &str) -> bool {
         self.registry.contains_key(name) || self.program.definition(name).is_some()
-    }
-
-    /// Makes a patch part of the image: later patches bind to what it added and are compared
-    /// with its objects.
-    pub fn accept(&mut self, patch: &Relinked) {
-        if self.before.len() == REMEMBERED {
-            self.before.pop_front();
-        }
-        self.before.push_back(Before {
-            registry: self.registry.clone(),
-            hazards: self.hazards.clone(),
-            gone: self.gone.clone(),
-            guard: self.guard.clone(),
-            outdated: self.outdated.clone(),
-            units: self.objects.units(),
-            patches: self.patches,
-        });
-        self.patches = patch.patch;
-        self.registry.extend(patch.next_names.iter().map(|(n, e)| (n.clone(), *e)));
-        self.hazards.extend(patch.next_hazards.iter().map(|(n, h)| (n.clone(), *h)));
-        self.gone.extend(&patch.next_gone);
-        self.guard.clone_from(&patch.next_guard);
-        self.outdated.clone_from(&patch.next_outdated);
-        for (key, objects) in &patch.next_objects {
-            self.objects.replace(key.clone(), objects.clone());
-        }
-    }
-
-    /// Takes the patch that was accepted last out of the image, where the program did not take it or
-    /// was ended by it; as many as [`REMEMBERED`] in a row.
-    pub fn take_back(&mut self, patch: u32) {
-        if self.patches != patch {
-            return;
-        }
-        let Some(before) = self.before.pop_back() else { return };
-        self.registry = before.registry;
-        self.hazards = before.hazards;
-        self.gone = before.gone;
-        self.guard = before.guard.with_carriers_of(&self.guard);
-        self.outdated = before.outdated;
-        self.objects.restore(before.units);
-        self.patches = before.patches;
-    }
-
-    fn adopt(&mut self, units: Vec<UnitChange>) {
-        for unit in units {
-            self.objects.replace(unit.key, unit.objects);
-        }
     }
 
     fn spread(&self, changes: &mut Changes, units: &[UnitChange]) -> anyhow::Result<()> {
