@@ -7,7 +7,7 @@ use super::ndk::{self, Kit};
 use super::setup::with_path;
 use super::support::project::{Project, package};
 use super::support::{Event, PATIENCE, Watch};
-use super::{TARGET, prime, project_of, skip, system, tool};
+use super::{TARGET, project_of, skip, system, tool};
 
 /// A counter of each kind, printed twice a second for as long as nobody tells it to end.
 const MAIN: &str = "use std::cell::Cell;
@@ -50,14 +50,12 @@ struct Bench {
 
 impl Bench {
     fn new(devices: &[&str]) -> Bench {
-        prime();
         let project = project_of(&package("app", "[workspace]"), MAIN);
         Bench { project, kit: Kit::new(), adb: Adb::new(devices) }
     }
 
     /// With another program.
     fn of(main: &str, manifest: &str, files: &[(&str, &str)]) -> Bench {
-        prime();
         let project = project_of(manifest, main);
         for (file, text) in files {
             project.write(file, text);

@@ -50,23 +50,18 @@ fn project() -> Project {
     project_of(&manifest, MAIN)
 }
 
-/// A project that shares its compiled runtime with those of other tests.
 fn project_of(manifest: &str, main: &str) -> Project {
-    let project = Project::new(&[("main/Cargo.toml", manifest), ("main/src/main.rs", main)]);
+    project_with(&[("main/Cargo.toml", manifest), ("main/src/main.rs", main)])
+}
+
+/// A project that shares its compiled runtime with those of other tests.
+fn project_with(files: &[(&str, &str)]) -> Project {
+    let project = Project::new(files);
     let shared = Path::new(env!("CARGO_TARGET_TMPDIR")).join("android-runtime");
     std::fs::create_dir_all(&shared).expect("a folder");
     std::fs::create_dir_all(project.store()).expect("a folder");
     std::os::unix::fs::symlink(shared, project.store().join("runtime")).expect("a link");
     project
-}
-
-/// Compiles the runtime, once: that may take longer than a test waits for anything.
-fn prime() {
-    static DONE: std::sync::Once = std::sync::Once::new();
-    DONE.call_once(|| {
-        let project = project();
-        run(&project, Some(&Kit::new()), &["fat"]).expect_code(0);
-    });
 }
 
 fn tool(project: &Project, kit: Option<&Kit>, args: &[&str]) -> Command {

@@ -6,9 +6,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol};
+
+use super::support::project::package;
 
 /// The target that most tests are for.
 pub const TARGET: &str = "aarch64-linux-android";
@@ -22,22 +25,8 @@ pub const CARGO: &str = "/usr/bin/cargo";
 const TAG: &str = "linux-x86_64";
 const APIS: [u32; 2] = [24, 30];
 
-/// What the runtime asks of the system beside what std does.
-const OF_RUNTIME: [&str; 13] = [
-    "__android_log_write",
-    "__libc_current_sigrtmax",
-    "__libc_current_sigrtmin",
-    "android_dlopen_ext",
-    "dlclose",
-    "dlerror",
-    "dlopen",
-    "geteuid",
-    "getrlimit",
-    "getuid",
-    "mprotect",
-    "pthread_atfork",
-    "sigfillset",
-];
+/// What no library of Rust's asks for: code that compilers make of thread-locals, and [`START`].
+const OF_COMPILERS: [&str; 2] = ["__emutls_get_address", "__libc_init"];
 
 /// The start of a program, as the kit's own: what the loader has left on the stack, and `main`.
 const START: &str = ".globl _start
@@ -71,8 +60,13 @@ fn libraries(target: &str) -> Option<PathBuf> {
 pub struct Kit(tempfile::TempDir);
 
 impl Kit {
-    /// Makes one.
+    /// Makes one whose C library has all that std and the runtime ask for.
     pub fn new() -> Kit {
+        Kit::with(wanted_by_runtime())
+    }
+
+    /// Makes one whose C library has these names beside what std asks for.
+    fn with(names: &BTreeSet<String>) -> Kit {
         let folder = tempfile::Builder::new()
             .prefix("android ndk ")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
@@ -84,7 +78,7 @@ impl Kit {
         fs::write(kit.root().join("source.properties"), properties).expect("a file");
         for (target, api) in TARGETS.into_iter().flat_map(|t| APIS.map(|api| (t, api))) {
             let system = kit.root().join("sysroot/usr/lib").join(target).join(api.to_string());
-            write_system(&system, target);
+            write_system(&system, target, names);
             kit.write_compiler(&bin, target, api);
         }
         kit
@@ -124,7 +118,7 @@ impl Kit {
 }
 
 /// The files that every link takes from the system. Its C library has all that std asks for.
-fn write_system(folder: &Path, target: &str) {
+fn write_system(folder: &Path, target: &str, names: &BTreeSet<String>) {
     fs::create_dir_all(folder).expect("a folder");
     let assemble = |name: &str, code: &str, args: &[&str]| {
         let source = folder.join("source.s");
@@ -145,8 +139,8 @@ fn write_system(folder: &Path, target: &str) {
         assemble(name, "", &["-c"]);
     }
     let mut wanted = wanted_by_std(target);
-    wanted.extend(OF_RUNTIME.map(String::from));
-    wanted.extend(["__emutls_get_address", "__libc_init", "pthread_sigmask"].map(String::from));
+    wanted.extend(names.iter().cloned());
+    wanted.extend(OF_COMPILERS.map(String::from));
     let functions = |unwinds: bool| -> String {
         let names = wanted.iter().filter(|name| name.starts_with("_Unwind_") == unwinds);
         names.map(|n| format!(".globl {n}\n.type {n},%function\n{n}: ret\n")).collect()
@@ -162,6 +156,28 @@ fn write_system(folder: &Path, target: &str) {
         let args = ["-shared", "-nostdlib", "-fuse-ld=lld", soname.as_str()];
         assemble(&format!("lib{name}.so"), code, &args);
     }
+}
+
+/// What a library with the runtime in it asks of the system: unlike a program, it is linked whether
+/// or not the system has that.
+fn wanted_by_runtime() -> &'static BTreeSet<String> {
+    static KNOWN: OnceLock<BTreeSet<String>> = OnceLock::new();
+    KNOWN.get_or_init(|| {
+        if missing().is_some() {
+            return BTreeSet::new();
+        }
+        let library = package("empty", "[workspace]\n[lib]\ncrate-type = [\"cdylib\"]");
+        let project =
+            super::project_with(&[("main/Cargo.toml", &library), ("main/src/lib.rs", "")]);
+        let kit = Kit::with(&BTreeSet::new());
+        let fat = super::run(&project, Some(&kit), &["fat"]).expect_code(0);
+        let data = fs::read(fat.last_line()).expect("a library");
+        let file = object::File::parse(&*data).expect("an ELF file");
+        let asked = file.dynamic_symbols().filter(|symbol| symbol.is_undefined());
+        let names: BTreeSet<_> = asked.filter_map(|s| s.name().ok()).map(String::from).collect();
+        assert!(names.contains("android_dlopen_ext"), "the runtime is in it: {names:?}");
+        names
+    })
 }
 
 /// What std's libraries use and none of them has.
