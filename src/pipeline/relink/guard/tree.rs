@@ -254,14 +254,17 @@ impl<'a> Reader<'a> {
     ) -> anyhow::Result<()> {
         match name {
             dw::DW_AT_name if is_named(die.kind) => die.name = self.string(value, unit)?,
-            dw::DW_AT_linkage_name => die.linkage = self.string(value, unit)?,
+            // The second one is what it was called before DWARF 4, which Android's targets use.
+            dw::DW_AT_linkage_name | dw::DW_AT_MIPS_linkage_name => {
+                die.linkage = self.string(value, unit)?;
+            }
             dw::DW_AT_type => die.type_at = reference(&value, unit.start),
             dw::DW_AT_byte_size => die.size = value.udata_value().unwrap_or(0),
             dw::DW_AT_alignment => die.align = value.udata_value().unwrap_or(0) as u32,
-            dw::DW_AT_data_member_location
-            | dw::DW_AT_discr_value
-            | dw::DW_AT_const_value
-            | dw::DW_AT_count => die.value = integer(&value),
+            dw::DW_AT_data_member_location => die.value = member_offset(&value, unit),
+            dw::DW_AT_discr_value | dw::DW_AT_const_value | dw::DW_AT_count => {
+                die.value = integer(&value)
+            }
             dw::DW_AT_upper_bound => die.value = integer(&value).map(|v| v + 1),
             dw::DW_AT_declaration => die.declaration = true,
             dw::DW_AT_location if die.kind == Kind::Variable => {
@@ -305,7 +308,7 @@ impl<'a> Reader<'a> {
 
     /// The place that an expression of one address gives.
     fn place(&self, value: &AttributeValue<Slice<'a>>, unit: &Unit<'_, 'a>) -> Option<Place> {
-        let AttributeValue::Exprloc(expression) = value else { return None };
+        let expression = expression(value)?;
         let sections = self.tree.sections;
         let mut operations = expression.operations(unit.header.encoding());
         match operations.next().ok()?? {
@@ -363,6 +366,24 @@ fn reference(value: &AttributeValue<Slice<'_>>, unit: usize) -> u32 {
 /// Whether the name of such an entry is of interest.
 fn is_named(kind: Kind) -> bool {
     !matches!(kind, Kind::Unit | Kind::Parameter | Kind::TypeParameter | Kind::Range)
+}
+
+/// An expression, which before DWARF 4 was a block like any other.
+fn expression<'a>(value: &AttributeValue<Slice<'a>>) -> Option<gimli::Expression<Slice<'a>>> {
+    match value {
+        AttributeValue::Exprloc(expression) => Some(*expression),
+        AttributeValue::Block(block) => Some(gimli::Expression(*block)),
+        _ => None,
+    }
+}
+
+/// A field's offset: a number, or before DWARF 3 an expression that adds it.
+fn member_offset(value: &AttributeValue<Slice<'_>>, unit: &Unit<'_, '_>) -> Option<i64> {
+    let Some(expression) = expression(value) else { return integer(value) };
+    match expression.operations(unit.header.encoding()).next().ok()?? {
+        gimli::Operation::PlusConstant { value } => Some(value as i64),
+        _ => None,
+    }
 }
 
 /// A number. A discriminant has 16 bytes where the unused values are those of a 128-bit number.
