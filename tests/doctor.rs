@@ -6,6 +6,8 @@ mod support;
 mod building;
 #[path = "doctor/cross.rs"]
 mod cross;
+#[path = "doctor/linkers.rs"]
+mod linkers;
 #[path = "doctor/machine.rs"]
 mod machine;
 #[path = "doctor/package.rs"]
@@ -52,49 +54,6 @@ fn settings_are_found_wherever_they_are_made() {
         .expect_check("warn", "codegen-units", "([profile.dev] of <package>/.cargo/config.toml)")
         .expect_check("warn", "debug", "`debug = 1` (<package>/.cargo/config.toml)")
         .expect_check("warn", "opt-level", "(the variable CARGO_PROFILE_DEV_PACKAGE_P_OPT_LEVEL)");
-}
-
-#[test]
-fn linkers_that_rustc_takes_for_something_else() {
-    let package = Package::new();
-    script(&package.path("link.sh"), "exec cc \"$@\"");
-    package.config("[target.'cfg(target_os = \"linux\")']\nlinker = \"./link.sh\"\n");
-    package
-        .doctor(&[])
-        .expect_check("fail", "linker-flavor", "takes `<package>/./link.sh` for a linker")
-        .expect_check("fail", "trial-patch", "an empty program cannot be built");
-    package.config(
-        "[target.'cfg(target_os = \"linux\")']\nlinker = \"./link.sh\"\n\
-         [build]\nrustflags = [\"-C\", \"linker-flavor=gcc\"]\n",
-    );
-    package.doctor(&[]).expect_check("ok", "linker-flavor", "compiler driver").expect_check(
-        "ok",
-        "trial-patch",
-        "linked by <package>/./link.sh",
-    );
-}
-
-#[test]
-fn a_linker_that_makes_programs_but_no_patches() {
-    let package = Package::new();
-    for (line, name, told) in [
-        ("exit 1", "no-shared", "a patch cannot be linked"),
-        (
-            "o=; for a; do [ \"$o\" ] && cp /bin/sh \"$a\"; o=; [ \"$a\" = -o ] && o=1; done; exit 0",
-            "wrong",
-            "cannot be loaded",
-        ),
-    ] {
-        let linker = package.path(name);
-        let text =
-            format!("for a; do [ \"$a\" = -shared ] && {{ {line}; exit; }}; done\nexec cc \"$@\"");
-        script(&linker, &text);
-        let linker = format!("target.{TARGET}.linker={:?}", linker.display().to_string());
-        package
-            .doctor(&["--config", &linker])
-            .expect_check("fail", "trial-patch", told)
-            .expect_code(4);
-    }
 }
 
 #[test]

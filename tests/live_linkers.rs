@@ -4,7 +4,7 @@ mod support;
 
 use std::fs;
 
-use support::{Fixture, Save, Watch, values};
+use support::{Fixture, Save, Watch, narrow_linker, values};
 
 const MAIN: &str = "src/main.rs";
 
@@ -82,6 +82,19 @@ fn mold_through_the_user_s_configuration() {
     let config =
         "[target.x86_64-unknown-linux-gnu]\nrustflags = [\"-C\", \"link-arg=-fuse-ld=mold\"]\n";
     fixture.write(".cargo/config.toml", config, Save::InPlace);
+    three_patches(&fixture);
+}
+
+#[test]
+fn a_linker_that_knows_only_an_older_flag_for_what_is_left_open() {
+    let fixture = Fixture::copy("unmodified");
+    let folder = fixture.scratch().join("tools");
+    let refused = ["--unresolved-symbols=*", "undefs"];
+    let Some(args) = narrow_linker(&folder, &refused, true) else { skip!("no ld.bfd") };
+    fs::create_dir(fixture.path(".cargo")).expect("a folder");
+    let flags: Vec<_> = args.iter().map(|arg| format!("link-arg={arg}")).collect();
+    let config = format!("[build]\nrustflags = [\"-C\", {:?}, \"-C\", {:?}]\n", flags[0], flags[1]);
+    fixture.write(".cargo/config.toml", &config, Save::InPlace);
     three_patches(&fixture);
 }
 

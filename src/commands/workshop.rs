@@ -72,7 +72,7 @@ impl Workshop {
     ///
     /// # Errors
     /// Where it cannot be linked.
-    pub fn again(&self) -> anyhow::Result<GuestLibrary> {
+    pub fn again(&mut self) -> anyhow::Result<GuestLibrary> {
         self.image.empty_guest_library(&self.fat, &self.out)
     }
 

@@ -11,6 +11,7 @@ use crate::device::{Traits, Trouble};
 use crate::error::Failure;
 use crate::session::android::Kit;
 use crate::target::apple::Sdk;
+use crate::target::linking::LeaveOpen;
 
 /// Everything that is known about the machine and the project.
 #[derive(Debug, Clone, Default)]
@@ -255,7 +256,12 @@ pub struct Trial {
     pub started: Started,
     /// What failed.
     pub failed: Option<(Step, String)>,
+    /// How each way to leave symbols open fared; empty where it did not come to that.
+    pub ways: Vec<(LeaveOpen, Done)>,
 }
+
+/// Where a part of a trial failed, and with which words.
+pub type Done<T = ()> = Result<T, (Step, String)>;
 
 /// What starts programs for the target in a trial.
 #[derive(Debug, Clone, PartialEq, Eq)]

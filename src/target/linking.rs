@@ -20,6 +20,56 @@ impl Dialect {
     }
 }
 
+/// What makes a linker leave open in a patch what only the loader will find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeaveOpen(&'static [&'static str]);
+
+impl LeaveOpen {
+    /// The ways that linkers of a dialect have, in the order in which they are to be tried. All come
+    /// to the same, since what is still open in a linked patch is looked up before it is sent.
+    pub fn all(dialect: Dialect) -> &'static [LeaveOpen] {
+        match dialect {
+            Dialect::Gnu => &[
+                LeaveOpen(&["--unresolved-symbols=ignore-all"]),
+                LeaveOpen(&["-z", "undefs"]),
+                LeaveOpen(&["--warn-unresolved-symbols"]),
+                LeaveOpen(&[]),
+            ],
+            Dialect::Apple => &[LeaveOpen(&["-undefined", "dynamic_lookup"])],
+        }
+    }
+
+    /// The one that is tried first.
+    pub fn first(dialect: Dialect) -> LeaveOpen {
+        LeaveOpen::all(dialect)[0]
+    }
+
+    /// The flags, for the linker itself or for a driver that hands them on.
+    pub fn flags(self, direct: bool) -> Vec<String> {
+        match self.0 {
+            flags if direct => flags.iter().map(|flag| (*flag).to_owned()).collect(),
+            [] => Vec::new(),
+            flags => vec![format!("-Wl,{}", flags.join(","))],
+        }
+    }
+
+    /// Whether words of a linker are about the flag and not about what it links.
+    pub fn is_named_in(self, words: &str) -> bool {
+        let bare = self.0.last().map(|flag| flag.trim_start_matches('-'));
+        let bare = bare.map(|flag| flag.split('=').next().unwrap_or(flag));
+        bare.is_some_and(|flag| words.contains(flag))
+    }
+}
+
+impl std::fmt::Display for LeaveOpen {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.0 {
+            [] => f.write_str("no flag at all"),
+            flags => write!(f, "`{}`", flags.join(" ")),
+        }
+    }
+}
+
 /// The flag that makes a linker write a GNU build id, where the target has one; `None` as target
 /// means the host.
 pub fn build_id_flag(

@@ -177,5 +177,5 @@ fn without_a_lock_file_the_manifests_tell_as_much() {
     let healthy = fs::read_to_string(folder().join("healthy.txt")).expect("a snapshot");
     let now = human(package.doctor(&[]));
     let changed: Vec<_> = now.lines().filter(|l| !healthy.lines().any(|h| h == *l)).collect();
-    assert_eq!(changed, ["ok    runtime            hotpatch-runtime is a dependency"]);
+    assert_eq!(changed, ["ok    runtime             hotpatch-runtime is a dependency"]);
 }

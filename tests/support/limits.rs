@@ -1,4 +1,7 @@
-//! Limits that a process is started with.
+//! Limits that a process is started with, and a tool that can do less than others.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// Has the system refuse a call to this process and all that it starts; for `pre_exec`.
 pub fn refuse_call(number: libc::c_long) -> std::io::Result<()> {
@@ -20,4 +23,24 @@ pub fn refuse_call(number: libc::c_long) -> std::io::Result<()> {
             && libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program) == 0
     };
     if done { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+}
+
+/// A linker in `folder` that gcc takes for GNU's with the arguments that are returned, and that
+/// refuses the options that a shell pattern in `refused` fits. Without these, it leaves nothing
+/// open where `strict`.
+pub fn narrow_linker(folder: &Path, refused: &[&str], strict: bool) -> Option<[String; 2]> {
+    let real = which::which("ld.bfd").ok()?;
+    let refused = refused.join("|");
+    let strict = if strict { "set -- -z defs \"$@\"" } else { ":" };
+    let script = format!(
+        "#!/bin/sh\nfor a; do case \"$a\" in\n\
+         {refused}) echo \"ld: unrecognized option '$a'\" >&2; exit 1;;\nesac; done\n\
+         for a; do [ \"$a\" = -shared ] && {strict}; done\nexec '{}' \"$@\"\n",
+        real.display()
+    );
+    let file = folder.join("ld.bfd");
+    std::fs::create_dir_all(folder).expect("a folder");
+    std::fs::write(&file, script).expect("a script");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).expect("a script");
+    Some([format!("-B{}", folder.display()), "-fuse-ld=bfd".into()])
 }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use client::{Client, Greeting, environment_of, hello_of};
 pub use fixture::{Fixture, Save};
-pub use limits::refuse_call;
+pub use limits::{narrow_linker, refuse_call};
 pub use log::{Event, Log};
 pub use oneshot::{Output, command, may_mount, plain_command, run};
 pub use second::Second;

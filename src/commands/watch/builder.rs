@@ -84,7 +84,7 @@ impl Builder {
             let primer = thin::prime(&fat);
             match Workshop::open(fat, out, reporter) {
                 Ok(workshop) => {
-                    let workshop = workshop.allow_layout_changes(allow_layout_changes);
+                    let mut workshop = workshop.allow_layout_changes(allow_layout_changes);
                     let guests = workshop.guests();
                     let again = (guests == Guests::Told).then(|| workshop.again());
                     tell(Told::Ready(Ok(Ready { guests, again })));

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::{Facts, rustc};
 use crate::doctor::Check;
-use crate::doctor::facts::{Linker, Started, Step};
+use crate::doctor::facts::{Done, Linker, Started, Step};
 use crate::pipeline::capture::args::Call;
 use crate::target::{apple, support};
 
@@ -220,6 +220,47 @@ pub fn folding(facts: &Facts) -> Check {
     }
 }
 
+/// Whether the linker leaves open what only the loader finds, and by which flag.
+pub fn unresolved(facts: &Facts) -> Check {
+    const NAME: &str = "unresolved-symbols";
+    let Some(trial) = facts.trial.as_ref().filter(|trial| !trial.ways.is_empty()) else {
+        return Check::ok(NAME, "not tried, for what is said elsewhere");
+    };
+    let linked = |done: &Done| !matches!(done, Err((Step::Link, _)));
+    let Some((taken, _)) = trial.ways.iter().find(|(_, done)| linked(done)) else {
+        let words = trial.failed.as_ref().map_or("", |(_, words)| words);
+        let detail = format!("{} takes no flag that leaves symbols open: {words}", trial.linker);
+        return Check::fail(NAME, detail, another_linker(facts));
+    };
+    let told = |good: bool| -> Vec<String> {
+        let others = trial.ways.iter().filter(|(way, done)| way != taken && done.is_ok() == good);
+        let told = others.map(|(way, done)| match done {
+            Ok(()) => way.to_string(),
+            Err((_, words)) => format!("{way} ({words})"),
+        });
+        told.collect()
+    };
+    let mut detail = format!("left open by {taken}");
+    for (what, good) in [("also taken", true), ("not taken", false)] {
+        let ways = told(good);
+        if !ways.is_empty() {
+            detail.push_str(&format!("; {what}: {}", ways.join(", ")));
+        }
+    }
+    Check::ok(NAME, detail)
+}
+
+/// What mends a linker that cannot be worked with.
+fn another_linker(facts: &Facts) -> String {
+    match &facts.settings.linker.origin {
+        Some(origin) => format!("try another linker than the one in {origin}"),
+        None if facts.settings.rustflags.is_empty() => {
+            "install a working C compiler and linker, such as with `apt install gcc`".to_string()
+        }
+        None => format!("try without the flags in {}", facts.settings.rustflags_origin),
+    }
+}
+
 /// How the trial patch fared.
 pub fn trial_patch(facts: &Facts) -> Check {
     const NAME: &str = "trial-patch";
@@ -246,15 +287,12 @@ pub fn trial_patch(facts: &Facts) -> Check {
         Step::Load => "a linked patch cannot be loaded",
         Step::Call => "a loaded patch does not run",
     };
-    let fix = match (step, &facts.settings.linker.origin) {
-        (Step::Program | Step::Compile, _) if rustc(facts).is_some_and(|r| !r.has_std) => {
+    let fix = match step {
+        Step::Program | Step::Compile if rustc(facts).is_some_and(|r| !r.has_std) => {
             "see `target-std`".to_string()
         }
-        (_, Some(origin)) => format!("try another linker than the one in {origin}"),
-        _ if facts.settings.rustflags.is_empty() => {
-            "install a working C compiler and linker, such as with `apt install gcc`".to_string()
-        }
-        _ => format!("try without the flags in {}", facts.settings.rustflags_origin),
+        Step::Link if !trial.ways.is_empty() => "see `unresolved-symbols`".to_string(),
+        _ => another_linker(facts),
     };
     Check::fail(NAME, format!("{what}: {words}"), fix)
 }

@@ -31,6 +31,7 @@ const BUILDING: &[CheckFn] = &[
     linking::std_linkage,
     linking::symbol_table,
     linking::folding,
+    linking::unresolved,
     linking::trial_patch,
 ];
 

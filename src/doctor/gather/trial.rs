@@ -1,34 +1,46 @@
 //! The trial patch: a program is compiled and linked with the user's flags, and a patch with its
-//! linker, as `patch` does it. Then the patch is loaded and called: by a copy of this process, or,
-//! where it is for another machine, by that program, as far as something here runs it.
+//! linker, as `patch` does it, in each way in which a linker may leave symbols open. Then it is
+//! loaded and called: by a copy of this process, or, where it is for another machine, by that
+//! program, as far as something here runs it.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use libloading::{Library, Symbol};
+use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
 
 use super::child::{self, End};
 use super::host;
-use crate::doctor::facts::{Rustc, Settings, Started, Step, Trial};
+use crate::doctor::facts::{Done, Rustc, Settings, Started, Step, Trial};
 use crate::pipeline::capture::{LinkCapture, Unit, link_args};
 use crate::pipeline::relink::Linker;
 use crate::target::apple;
+use crate::target::linking::LeaveOpen;
 
 const PROGRAM: &str = "fn main() {}\n";
 
-/// Uses a function that only the loader finds.
-const PATCH: &str = "#![no_std]
-unsafe extern \"C\" {
-    safe fn getppid() -> i32;
-}
+/// Has what no library offers when the patch is linked.
+const HOST: &str = "#![no_std]
 #[unsafe(no_mangle)]
-pub extern \"C\" fn hotpatch_trial() -> i32 {
-    getppid()
+pub extern \"C\" fn hotpatch_trial_open(number: i32) -> i32 {
+    number
 }
 ";
 
-/// Loads the patch that it is told, and ends with a code of [`load_in_program`].
+/// Uses a function of the C library, and one that only the loader finds.
+const PATCH: &str = "#![no_std]
+unsafe extern \"C\" {
+    safe fn getppid() -> i32;
+    safe fn hotpatch_trial_open(number: i32) -> i32;
+}
+#[unsafe(no_mangle)]
+pub extern \"C\" fn hotpatch_trial() -> i32 {
+    hotpatch_trial_open(getppid())
+}
+";
+
+/// Loads the host and the patch that it is told, and ends with a code of
+/// [`Try::load_in_program`].
 const LOADER: &str = "use std::ffi::{CStr, CString, c_char, c_int, c_void};
 unsafe extern \"C\" {
     fn dlopen(file: *const c_char, flags: c_int) -> *mut c_void;
@@ -36,9 +48,10 @@ unsafe extern \"C\" {
     fn dlerror() -> *mut c_char;
 }
 fn main() {
-    let file = CString::new(std::env::args().nth(1).unwrap()).unwrap();
+    let files: Vec<_> = std::env::args().skip(1).map(|a| CString::new(a).unwrap()).collect();
     let function = unsafe {
-        let library = dlopen(file.as_ptr(), 2);
+        dlopen(files[0].as_ptr(), 0x102);
+        let library = dlopen(files[1].as_ptr(), 2);
         let found = match library.is_null() {
             false => dlsym(library, c\"hotpatch_trial\".as_ptr()),
             true => library,
@@ -68,7 +81,7 @@ pub fn run(rustc: &Rustc, settings: &Settings, foreign: Option<String>) -> Trial
         (Some(_), None) => Started::Nowhere,
     };
     let linker = settings.linker.program.clone();
-    let mut trial = Trial { linker, started, failed: None };
+    let mut trial = Trial { linker, started, failed: None, ways: Vec::new() };
     let folder = match host::folder_to_run_in() {
         Ok(folder) => folder,
         Err(why) => {
@@ -78,11 +91,9 @@ pub fn run(rustc: &Rustc, settings: &Settings, foreign: Option<String>) -> Trial
     };
     let started = trial.started.clone();
     let tried = Try { rustc, settings, foreign, started, folder: folder.path() };
-    trial.failed = tried.all().err();
+    trial.failed = tried.all(&mut trial.ways).err();
     trial
 }
-
-type Done<T> = Result<T, (Step, String)>;
 
 struct Try<'a> {
     rustc: &'a Rustc,
@@ -93,31 +104,42 @@ struct Try<'a> {
 }
 
 impl Try<'_> {
-    fn all(&self) -> Done<()> {
+    fn all(&self, ways: &mut Vec<(LeaveOpen, Done)>) -> Done {
         let link = self.program()?;
-        let object = self.folder.join("patch.o");
-        self.compile("patch", PATCH, &["--crate-type=lib", "--emit=obj"])
-            .map_err(|words| (Step::Compile, words))?;
+        let (host, patch) = (self.object("host", HOST)?, self.object("patch", PATCH)?);
         let env = std::env::vars_os();
         let env = env.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let target = self.foreign.iter().flat_map(|target| ["--target".into(), target.clone()]);
         let env = env.collect::<BTreeMap<_, _>>();
         let unit = Unit { env, args: target.collect(), ..Unit::default() };
-        let library = self.folder.join("patch.so");
-        let linked = Linker::new(&unit, &link).link(&object, &library);
-        linked.map_err(|e| (Step::Link, first_words(&format!("{e:#}"))))?;
+        let mut linker = Linker::new(&unit, &link);
+        let failed = |e: anyhow::Error| (Step::Link, first_words(&format!("{e:#}")));
+        let with = self.folder.join("host.so");
+        linker.link(&host, &with).map_err(failed)?;
+        for (number, open) in linker.ways().iter().enumerate() {
+            let library = self.folder.join(format!("patch-{number}.so"));
+            let linked = linker.link_by(*open, &patch, &library).map_err(failed);
+            ways.push((*open, linked.and_then(|()| self.load(&with, &library))));
+        }
+        // Patches are linked in the first way that can be had.
+        let linked = |(_, done): &&(LeaveOpen, Done)| !matches!(done, Err((Step::Link, _)));
+        let taken = ways.iter().find(linked).or(ways.first());
+        taken.map_or(Ok(()), |(_, done)| done.clone())
+    }
+
+    fn load(&self, host: &Path, library: &Path) -> Done {
         match self.started {
-            Started::Here => load_and_call(&library),
-            Started::By(_) => self.load_in_program(&library),
+            Started::Here => load_and_call(host, library),
+            Started::By(_) => self.load_in_program(host, library),
             Started::Nowhere => Ok(()),
         }
     }
 
-    fn load_in_program(&self, library: &Path) -> Done<()> {
+    fn load_in_program(&self, host: &Path, library: &Path) -> Done {
         let words = self.settings.runner.iter().flat_map(|runner| &runner.command);
         let mut words = words.cloned().chain([self.folder.join("program").into()]);
         let mut command = Command::new(words.next().unwrap_or_default());
-        let output = command.args(words).arg(library).output();
+        let output = command.args(words).arg(host).arg(library).output();
         let output = output.map_err(|e| (Step::Load, e.to_string()))?;
         let said = first_words(&String::from_utf8_lossy(&output.stderr));
         match output.status.code() {
@@ -142,6 +164,12 @@ impl Try<'_> {
         let text = std::fs::read_to_string(&args).unwrap_or_default();
         link_args::parse(&text, self.folder)
             .map_err(|why| (Step::Program, format!("rustc's `--print=link-args`: {why}")))
+    }
+
+    fn object(&self, name: &str, source: &str) -> Done<PathBuf> {
+        let compiled = self.compile(name, source, &["--crate-type=lib", "--emit=obj"]);
+        compiled.map_err(|words| (Step::Compile, words))?;
+        Ok(self.folder.join(format!("{name}.o")))
     }
 
     fn compile(&self, name: &str, source: &str, args: &[&str]) -> Result<(), String> {
@@ -193,10 +221,14 @@ fn shortened(line: &str) -> String {
     }
 }
 
-fn load_and_call(library: &Path) -> Done<()> {
-    // SAFETY: the library was just made from the source above, which has no constructors.
-    let library = unsafe { Library::new(library) };
-    let library = library.map_err(|e| (Step::Load, e.to_string()))?;
+fn load_and_call(host: &Path, library: &Path) -> Done {
+    let open = |file: &Path, flags| {
+        // SAFETY: the library was just made from a source above, and these have no constructors.
+        let library = unsafe { Library::open(Some(file), flags) };
+        library.map_err(|e| (Step::Load, e.to_string()))
+    };
+    let _host = open(host, RTLD_NOW | RTLD_GLOBAL)?;
+    let library = open(library, RTLD_NOW)?;
     // SAFETY: the function has this type in the source above.
     let function = unsafe { library.get::<extern "C" fn() -> i32>(FUNCTION) };
     let function: Symbol<extern "C" fn() -> i32> =

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use super::link::{as_captured, how_linked};
-use super::link_plan;
+use super::link::as_captured;
+use super::link_plan::{self, How};
 use crate::pipeline::capture::{LinkCapture, Unit};
 
 /// The placeholders for a patch's files in the driver's answer.
@@ -21,13 +21,8 @@ pub struct Direct {
 
 impl Direct {
     /// Asks the captured driver; none where it does not answer in a known form.
-    pub fn ask(unit: &Unit, link: &LinkCapture) -> Option<Self> {
-        let plan = link_plan::plan(
-            &link.args,
-            Path::new(OBJECT),
-            Path::new(OUTPUT),
-            how_linked(unit, link),
-        );
+    pub fn ask(unit: &Unit, link: &LinkCapture, how: How) -> Option<Self> {
+        let plan = link_plan::plan(&link.args, Path::new(OBJECT), Path::new(OUTPUT), how);
         let mut command = as_captured(Path::new(&link.program), unit, link);
         command.args(&plan.args).arg("-###");
         let answer = command.output().ok()?;

@@ -329,7 +329,7 @@ impl Image {
     }
 
     fn link(
-        &self,
+        &mut self,
         fat: &FatBuild,
         draft: &Draft,
         name: &str,

@@ -13,29 +13,47 @@ use crate::pipeline::capture::args::Call;
 use crate::pipeline::capture::{LinkCapture, Unit};
 use crate::target::binary::{Format, Program};
 use crate::target::elf;
-use crate::target::linking::Dialect;
+use crate::target::linking::{Dialect, LeaveOpen};
 
 /// Links patches of one program.
 #[derive(Debug)]
 pub struct Linker {
     unit: Unit,
     link: LinkCapture,
+    how: How,
     direct: Option<Direct>,
+}
+
+/// A link that failed.
+struct Refused {
+    open: LeaveOpen,
+    args: Vec<String>,
+    words: String,
 }
 
 impl Linker {
     /// A linker that works as the captured one of `unit` did.
     pub fn new(unit: &Unit, link: &LinkCapture) -> Self {
-        let driver = !is_linker_itself(&link.program);
-        let direct = if driver { Direct::ask(unit, link) } else { None };
-        Linker { unit: unit.clone(), link: link.clone(), direct }
+        let how = how_linked(unit, link);
+        let (unit, link) = (unit.clone(), link.clone());
+        let mut linker = Linker { unit, link, how, direct: None };
+        linker.ask();
+        linker
     }
 
-    /// Links `object` to the shared library `output`.
+    fn ask(&mut self) {
+        self.direct = match self.how.direct {
+            true => None,
+            false => Direct::ask(&self.unit, &self.link, self.how),
+        };
+    }
+
+    /// Links `object` to the shared library `output`. Where the linker does not know the flag that
+    /// leaves symbols open, it gets another one, from then on.
     ///
     /// # Errors
     /// An environment failure with the linker's own words where the linker is missing or fails.
-    pub fn link(&self, object: &Path, output: &Path) -> anyhow::Result<()> {
+    pub fn link(&mut self, object: &Path, output: &Path) -> anyhow::Result<()> {
         if let Some(direct) = &self.direct {
             let args = direct.arguments(object, output);
             let done = self.command(&direct.program, &args).output();
@@ -43,7 +61,40 @@ impl Linker {
                 return Ok(());
             }
         }
-        self.through_driver(object, output)
+        let known = self.how.open;
+        let others = self.ways().iter().copied().filter(|open| *open != known);
+        let mut refused = Vec::new();
+        for open in std::iter::once(known).chain(others) {
+            match self.through_driver(open, object, output)? {
+                Some(words) => refused.push(words),
+                None if open == known => return Ok(()),
+                None => {
+                    self.how.open = open;
+                    self.ask();
+                    return Ok(());
+                }
+            }
+        }
+        // That a flag is not known says nothing of what was to be linked.
+        let telling = refused.iter().find(|refused| !refused.open.is_named_in(&refused.words));
+        let telling = telling.or(refused.first()).context("no way to link is known")?;
+        Err(self.failure(telling, output).into())
+    }
+
+    /// The ways to leave symbols open that may be tried.
+    pub fn ways(&self) -> &'static [LeaveOpen] {
+        LeaveOpen::all(self.how.dialect)
+    }
+
+    /// Links as [`Linker::link`] does, in one way only.
+    ///
+    /// # Errors
+    /// An environment failure with the linker's own words where the linker is missing or fails.
+    pub fn link_by(&self, open: LeaveOpen, object: &Path, output: &Path) -> anyhow::Result<()> {
+        match self.through_driver(open, object, output)? {
+            Some(refused) => Err(self.failure(&refused, output).into()),
+            None => Ok(()),
+        }
     }
 
     fn command(&self, program: &Path, args: &[String]) -> Command {
@@ -52,29 +103,37 @@ impl Linker {
         command
     }
 
-    fn through_driver(&self, object: &Path, output: &Path) -> anyhow::Result<()> {
+    fn through_driver(
+        &self,
+        open: LeaveOpen,
+        object: &Path,
+        output: &Path,
+    ) -> anyhow::Result<Option<Refused>> {
         let link = &self.link;
-        let plan = link_plan::plan(&link.args, object, output, how_linked(&self.unit, link));
-        let result = self.command(Path::new(&link.program), &plan.args).output().map_err(|e| {
+        let args = link_plan::plan(&link.args, object, output, How { open, ..self.how }).args;
+        let result = self.command(Path::new(&link.program), &args).output().map_err(|e| {
             Failure::environment(format!("the linker `{}` cannot be started: {e}", link.program))
                 .hint("install the C compiler or linker that the fat build used")
         })?;
-        if result.status.success() {
-            return Ok(());
-        }
-        let script = output.with_extension("link.sh");
-        std::fs::write(&script, script_of(link, &plan.args)).ok();
         let words = String::from_utf8_lossy(&result.stderr).trim().to_owned();
-        let message = format!("the linker `{}` did not link the patch:\n{words}", link.program);
+        Ok((!result.status.success()).then_some(Refused { open, args, words }))
+    }
+
+    fn failure(&self, refused: &Refused, output: &Path) -> Failure {
+        let script = output.with_extension("link.sh");
+        std::fs::write(&script, script_of(&self.link, &refused.args)).ok();
+        let (program, words) = (&self.link.program, &refused.words);
+        let message = format!("the linker `{program}` did not link the patch:\n{words}");
         let hint = format!("`sh '{}'` runs it again", script.display());
-        Err(Failure::environment(message).hint(hint).into())
+        Failure::environment(message).hint(hint)
     }
 }
 
 /// Whose options the captured linker takes.
 pub fn how_linked(unit: &Unit, link: &LinkCapture) -> How {
     let dialect = Dialect::of(Call::new(&unit.args).value("--target"));
-    How { dialect, direct: is_linker_itself(&link.program) }
+    let direct = is_linker_itself(&link.program);
+    How { dialect, direct, open: LeaveOpen::first(dialect) }
 }
 
 /// A command in the folder and with the environment in which rustc ran the linker.

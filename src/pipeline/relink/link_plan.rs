@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::target::linking::Dialect;
+use crate::target::linking::{Dialect, LeaveOpen};
 
 /// A linker invocation's arguments in terms of what a patch needs of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct How {
     pub dialect: Dialect,
     /// Whether it is a linker itself and not a driver, so that options need no `-Wl,`.
     pub direct: bool,
+    /// What makes it leave open what only the loader will find.
+    pub open: LeaveOpen,
 }
 
 /// What can be looked up in a patch for Apple's systems: what this tool itself has put there. (A
@@ -56,7 +58,7 @@ const DROPPED_WITH_VALUE: [&str; 22] = [
 ];
 
 /// Options that are dropped.
-const DROPPED: [&str; 28] = [
+const DROPPED: [&str; 31] = [
     "--eh-frame-hdr",
     "-shared",
     "-pie",
@@ -71,8 +73,11 @@ const DROPPED: [&str; 28] = [
     "--export-dynamic",
     "-E",
     "--gc-sections",
+    "--error-unresolved-symbols",
+    "--no-allow-shlib-undefined",
     "--no-undefined",
     "--no-undefined-version",
+    "--warn-unresolved-symbols",
     "--whole-archive",
     "--no-whole-archive",
     "--start-group",
@@ -110,7 +115,6 @@ const DROPPED_PREFIXES: [&str; 15] = [
 /// the program's own libraries offer; but what was loaded for a library is seen by that one only,
 /// so its patches name the same libraries as needed.
 pub fn plan(captured: &[String], object: &Path, output: &Path, how: How) -> LinkPlan {
-    let How { dialect, direct } = how;
     let mut plan = LinkPlan { args: Vec::new(), search: Vec::new(), shared: Vec::new() };
     let mut object_at = None;
     let mut shared = true;
@@ -137,16 +141,16 @@ pub fn plan(captured: &[String], object: &Path, output: &Path, how: How) -> Link
             let Some(folder) = args.next() else { break };
             plan.search.push(folder.into());
             plan.args.extend([arg.clone(), folder.clone()]);
-        } else if arg == "-z" && direct {
+        } else if arg == "-z" && how.direct {
             let Some(option) = args.next() else { break };
-            if option != "defs" {
+            if !decides_what_is_open(option) {
                 plan.args.extend([arg.clone(), option.clone()]);
             }
         } else if !is_dropped(arg, &mut shared) {
             keep(&mut plan, arg, shared);
         }
     }
-    add_own(&mut plan, object_at, (object, output), (dialect, direct));
+    add_own(&mut plan, object_at, (object, output), how);
     plan
 }
 
@@ -168,7 +172,7 @@ fn add_own(
     plan: &mut LinkPlan,
     object_at: Option<usize>,
     (object, output): (&Path, &Path),
-    (dialect, direct): (Dialect, bool),
+    How { dialect, direct, open }: How,
 ) {
     let option = |o: &str| if direct { o.to_owned() } else { format!("-Wl,{o}") };
     plan.args.insert(object_at.unwrap_or(0).min(plan.args.len()), text(object));
@@ -178,17 +182,15 @@ fn add_own(
             if !direct {
                 plan.args.push("-nostartfiles".into());
             }
-            plan.args.push(option("--unresolved-symbols=ignore-all"));
+            plan.args.extend(open.flags(direct));
             plan.args.push(option("--eh-frame-hdr"));
         }
         Dialect::Apple => {
             plan.args.push(if direct { "-dylib" } else { "-dynamiclib" }.into());
-            let pairs = [("-undefined", "dynamic_lookup"), ("-exported_symbol", EXPORTED)];
-            for (name, value) in pairs {
-                match direct {
-                    true => plan.args.extend([name.to_owned(), value.to_owned()]),
-                    false => plan.args.push(format!("-Wl,{name},{value}")),
-                }
+            plan.args.extend(open.flags(direct));
+            match direct {
+                true => plan.args.extend(["-exported_symbol".to_owned(), EXPORTED.to_owned()]),
+                false => plan.args.push(format!("-Wl,-exported_symbol,{EXPORTED}")),
             }
             plan.args.push(option("-adhoc_codesign"));
         }
@@ -210,6 +212,11 @@ fn is_shared_library(arg: &str) -> bool {
     !arg.starts_with('-') && (arg.ends_with(".so") || name.contains(".so."))
 }
 
+/// Whether a value of `-z` is about symbols that are found nowhere.
+fn decides_what_is_open(value: &str) -> bool {
+    matches!(value, "defs" | "undefs")
+}
+
 /// The part of a `-Wl,a,b,c` list that is kept.
 fn keep_linker_options(list: &str, shared: &mut bool) -> Vec<String> {
     let mut kept = Vec::new();
@@ -219,7 +226,8 @@ fn keep_linker_options(list: &str, shared: &mut bool) -> Vec<String> {
             options.next();
         } else if option == "-z" {
             match options.next() {
-                Some("defs") | None => {}
+                None => {}
+                Some(value) if decides_what_is_open(value) => {}
                 Some(value) => kept.extend(["-z".to_owned(), value.to_owned()]),
             }
         } else if !is_input(option) && !is_dropped(option, shared) {
@@ -245,7 +253,8 @@ mod tests {
 
     fn planned(args: &str) -> String {
         let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
-        let how = How { dialect: Dialect::Gnu, direct: false };
+        let open = LeaveOpen::first(Dialect::Gnu);
+        let how = How { dialect: Dialect::Gnu, direct: false, open };
         plan(&args, Path::new("p.o"), Path::new("p.so"), how).args.join(" ")
     }
 
@@ -284,7 +293,8 @@ mod tests {
                     -Wl,-dead_strip -Wl,-exported_symbols_list,/x -nodefaultlibs";
         let args: Vec<String> = args.split_whitespace().map(str::to_owned).collect();
         let own = |direct| {
-            let how = How { dialect: Dialect::Apple, direct };
+            let open = LeaveOpen::first(Dialect::Apple);
+            let how = How { dialect: Dialect::Apple, direct, open };
             let once = plan(&args, Path::new("p.o"), Path::new("p.dylib"), how).args;
             let twice = plan(&once, Path::new("p.o"), Path::new("p.dylib"), how).args;
             assert_eq!(once, twice);
@@ -312,5 +322,30 @@ mod tests {
     fn planning_a_planned_link_changes_nothing() {
         let once = planned("-m64 a.o -Wl,--as-needed -lc -pie -o out");
         assert_eq!(planned(&once), once);
+    }
+
+    #[test]
+    fn each_way_to_leave_symbols_open_replaces_the_others() {
+        let args =
+            |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
+        let given = args("a.o -Wl,-z,defs,--no-allow-shlib-undefined,--error-unresolved-symbols");
+        for direct in [false, true] {
+            let plan = |args: &[String], open| {
+                let how = How { dialect: Dialect::Gnu, direct, open };
+                super::plan(args, Path::new("p.o"), Path::new("p.so"), how).args
+            };
+            for open in LeaveOpen::all(Dialect::Gnu) {
+                let once = plan(&given, *open);
+                let is_about = |a: &&String| a.contains("und") || a.contains("unr");
+                assert_eq!(
+                    once.iter().filter(is_about).count(),
+                    usize::from(!open.flags(direct).is_empty()),
+                    "{once:?}"
+                );
+                for other in LeaveOpen::all(Dialect::Gnu) {
+                    assert_eq!(plan(&plan(&given, *other), *open), once, "{other} then {open}");
+                }
+            }
+        }
     }
 }

@@ -1,6 +1,8 @@
 //! Compiler, linker, flags and profile.
 
 use super::*;
+use crate::doctor::facts::{Started, Step, Trial};
+use crate::target::linking::{Dialect, LeaveOpen};
 
 #[test]
 fn the_toolchain_is_judged() {
@@ -137,4 +139,21 @@ fn the_packages_with_a_setting_are_named_where_not_all_have_it() {
     assert!(check.detail.starts_with("`opt-level = 3` for a, c ([profile.dev]"), "{check:?}");
     let fix = check.fix.unwrap_or_default();
     assert_eq!(fix, "set `opt-level = 1` in [profile.dev] of Cargo.toml");
+}
+
+#[test]
+fn the_first_way_to_leave_symbols_open_that_links_is_told() {
+    let unknown = || Err((Step::Link, "unknown flag".to_string()));
+    for (results, status, wanted) in [
+        (vec![Ok(()), Ok(())], Status::Ok, "left open by `--unresolved-symbols=ignore-all`; also "),
+        (vec![unknown(), Ok(())], Status::Ok, "left open by `-z undefs`; not taken: `--unres"),
+        (vec![unknown(), unknown()], Status::Fail, "cc takes no flag that leaves symbols open"),
+    ] {
+        let ways = LeaveOpen::all(Dialect::Gnu).iter().copied().zip(results).collect();
+        let mut facts = healthy();
+        let (linker, started) = ("cc".into(), Started::Here);
+        facts.trial = Some(Trial { linker, started, failed: None, ways });
+        let check = linking::unresolved(&facts);
+        assert!(check.status == status && check.detail.starts_with(wanted), "{check:?}");
+    }
 }

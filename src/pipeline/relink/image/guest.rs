@@ -145,7 +145,7 @@ impl Image {
     /// # Errors
     /// Where it cannot be linked.
     pub fn empty_guest_library(
-        &self,
+        &mut self,
         fat: &FatBuild,
         out_dir: &Path,
     ) -> anyhow::Result<GuestLibrary> {
@@ -276,7 +276,7 @@ impl Image {
     }
 
     fn finish_guest(
-        &self,
+        &mut self,
         fat: &FatBuild,
         draft: &Draft,
         number: u32,
