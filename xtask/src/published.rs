@@ -47,6 +47,8 @@ pub const RHAI: Package = package(
 pub const BORE: Package = package("bore-cli", "0.6.0", "TCP tunnel, tokio", &[]);
 pub const TET_RIS: Package = package("tet-ris", "0.6.3", "terminal game", &[]);
 pub const JUST_LSP: Package = package("just-lsp", "0.11.0", "language server", &[]);
+pub const SKIM: Package =
+    package("skim", "0.16.2", "fuzzy finder, rayon's thread pool", &["--bin", "sk"]);
 
 /// Fetches a package and copies its source to `dir/NAME`; the copy is writable and new.
 ///

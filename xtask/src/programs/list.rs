@@ -1,71 +1,8 @@
-//! The programs, what their user does, and the edits.
+//! The programs, what their users do, and the edits.
 
+use super::program::{Edit, How, Kept, Program};
 use super::users::Kind;
-use crate::published::{self, Package};
-
-/// A published program, how it is used, and what is changed in it while it runs.
-#[derive(Debug)]
-pub struct Program {
-    /// What is fetched, and what of it is run.
-    pub package: Package,
-    /// Its arguments; `{dir}` is a folder with a few files, `{port}` a port that is free.
-    pub args: &'static [&'static str],
-    /// How it is used.
-    pub kind: Kind,
-    /// What its user does first, so that there is a state to keep.
-    pub first: &'static [&'static str],
-    /// What must go on as it was.
-    pub kept: Kept,
-    /// The edit of its own code.
-    pub own: Edit,
-    /// The dependency that it uses by path: name and version.
-    pub dependency: (&'static str, &'static str),
-    /// The edit of the dependency's code.
-    pub theirs: Edit,
-    /// Whether it is patched again and again under load.
-    pub load: bool,
-}
-
-/// One edit that shows in what the program does. `#N` is the number of the edit.
-#[derive(Debug)]
-pub struct Edit {
-    /// The file, in its package.
-    pub file: &'static str,
-    /// What is replaced; the file has it once.
-    pub from: &'static str,
-    /// What it is replaced by.
-    pub to: &'static str,
-    /// What the user does to see it.
-    pub ask: &'static str,
-    /// What the program showed before.
-    pub was: &'static str,
-    /// What it shows then.
-    pub shows: &'static str,
-}
-
-/// What a patch may not touch.
-#[derive(Debug)]
-pub struct Kept {
-    /// In words, for the table.
-    pub what: &'static str,
-    /// What the user does to see it.
-    pub ask: &'static str,
-    /// What of the answer it is; nothing where it is not there.
-    pub part: fn(&str) -> Option<String>,
-    /// In what way it is kept.
-    pub how: How,
-}
-
-/// What keeping means.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum How {
-    /// It stays the same, also when the new code has run.
-    Same,
-    /// It stays the same until the program is used again, which changes it.
-    UntilUsed,
-    /// It goes on counting and never falls back.
-    Grows,
-}
+use crate::published;
 
 /// A program with this name.
 pub fn named(name: &str) -> Option<&'static Program> {
@@ -372,6 +309,37 @@ pub const ALL: &[Program] = &[
             ask: "no/such/method",
             was: "\"Method not found\"",
             shows: "\"No such method here\"",
+        },
+        load: false,
+    },
+    // Both edits are of code that the pool's threads run, for each line anew.
+    Program {
+        package: published::SKIM,
+        args: &["--multi", "--cmd", "cat {dir}/table.csv"],
+        kind: Kind::Screen("501/501"),
+        first: &["17,name Tab"],
+        kept: Kept {
+            what: "the line that is selected",
+            ask: "C-u",
+            part: |screen| after(screen, "501/501 [", "]"),
+            how: How::Same,
+        },
+        own: Edit {
+            file: "src/engine/fuzzy.rs",
+            from: "self.matcher.fuzzy_indices(choice, pattern)",
+            to: "self.matcher.fuzzy_indices(&choice.replace(\"name\", \"mane\"), pattern)",
+            ask: "C-u mane",
+            was: " 0/501",
+            shows: "501/501",
+        },
+        dependency: ("fuzzy-matcher", "0.3.7"),
+        theirs: Edit {
+            file: "src/skim.rs",
+            from: "self.fuzzy(choice, pattern, true)",
+            to: "self.fuzzy(&choice.replace(',', \";\"), pattern, true)",
+            ask: "C-u 7;mane",
+            was: " 0/501",
+            shows: "95/501",
         },
         load: false,
     },

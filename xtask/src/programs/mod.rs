@@ -4,6 +4,7 @@
 
 mod list;
 mod load;
+mod program;
 mod proof;
 mod readme;
 mod story;
@@ -16,7 +17,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail, ensure};
 use clap::Args;
 
-use list::Program;
+use program::Program;
 use readme::Results;
 use users::Kind;
 

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-use super::list::{Edit, How, Kept, Program};
 use super::load::{Load, Requests};
+use super::program::{Edit, How, Kept, Program};
 use super::story::{Story, excerpt};
 use super::users::{self, ANSWER_WITHIN, User};
 use super::watched::{Place, Watched};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, ensure};
 
-use super::list::{self, Program};
+use super::list;
+use super::program::Program;
 use super::proof::Proof;
 
 const BEGIN: &str = "<!-- the programs -->\n";

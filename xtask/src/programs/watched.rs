@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
-use super::list::Program;
+use super::program::Program;
 use super::terminal::Terminal;
 use super::users::Kind;
 use crate::published;
