@@ -89,6 +89,20 @@ fn no_debug_information() {
 }
 
 #[test]
+fn types_are_compared_where_the_profile_splits_the_debug_information() {
+    for how in ["packed", "unpacked"] {
+        let fixture = with_settings("counters", &format!("split-debuginfo = \"{how}\""));
+        let mut watch = Watch::start(&fixture);
+        watch.wait_values(&[("version", "0")]);
+        fixture.edit(MAIN, "VERSION: u64 = 0;", "VERSION: u64 = 1;");
+        watch.applied();
+        watch.wait_values(&[("version", "1")]);
+        assert!(watch.events("warning").is_empty(), "{}", watch.log().dump());
+        watch.stop();
+    }
+}
+
+#[test]
 fn without_incremental_compilation() {
     counts_on(&with_settings("counters", "incremental = false"));
 }

@@ -112,6 +112,12 @@ pub fn shared_library(stem: &str, target: Option<&str>) -> String {
     }
 }
 
+/// Whether rustc can be asked to leave the debug information in files beside the objects, where a
+/// patch's builds find nothing of it. Apple's linkers leave it in the objects in any case.
+pub fn can_split_debug_information(target: Option<&str>) -> bool {
+    Dialect::of(target) == Dialect::Gnu
+}
+
 /// Whether a file's name is that of a shared library.
 pub fn is_shared_library(path: &std::path::Path) -> bool {
     path.extension().is_some_and(|e| ["so", "dylib", "dll"].iter().any(|known| e == *known))

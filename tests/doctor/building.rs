@@ -63,12 +63,7 @@ fn settings_of_the_profile() {
     let package = Package::new();
     let profile = |line: &str| package.manifest(&format!("[profile.dev]\n{line}\n"));
     for (line, status, name, told) in [
-        (
-            "split-debuginfo = \"packed\"",
-            "warn",
-            "split-debuginfo",
-            "`split-debuginfo = \"packed\"`",
-        ),
+        ("split-debuginfo = \"packed\"", "ok", "split-debuginfo", "`split-debuginfo = \"packed\"`"),
         ("panic = \"abort\"", "ok", "panic", "abort; patches follow"),
         ("overflow-checks = false", "ok", "overflow-checks", "off"),
         ("codegen-units = 1", "warn", "codegen-units", "`codegen-units = 1`"),

@@ -53,15 +53,25 @@ pub fn obstacle(call: &Call) -> Option<String> {
     ))
 }
 
+/// Whether a part of the call keeps the types, by which a changed layout is known, out of the
+/// objects: they are compared there.
+pub fn splits_debug_information(piece: &Piece, call: &Call) -> bool {
+    piece.is_codegen("split-debuginfo")
+        && linking::can_split_debug_information(call.value("--target"))
+}
+
 /// The command line for the fat build: everything as it was, but with its own incremental
-/// folder, without stripping, and, where a linker is called, with a record of how and a build id.
+/// folder, with the debug information in the objects, without stripping, and, where a linker is
+/// called, with a record of how and a build id.
 /// A program's `main` can be found by `dlsym`: clients of other tools tell their place by it.
 pub fn fat_args(args: &[String], places: Places) -> Vec<String> {
-    let dropped = |p: &Piece| p.is_codegen("incremental") || p.is_codegen("strip");
+    let call = Call::new(args);
+    let dropped = |p: &Piece| {
+        p.is_codegen("incremental") || p.is_codegen("strip") || splits_debug_information(p, &call)
+    };
     let kept = pieces(args).into_iter().filter(|p| !dropped(p));
     let mut out: Vec<String> = kept.flat_map(|p| p.words.to_vec()).collect();
     out.extend(["-C".into(), format!("incremental={}", places.incremental.display())]);
-    let call = Call::new(args);
     if call.codegen("strip").is_some() {
         out.extend(["-C".into(), "strip=none".into()]);
     }
@@ -109,6 +119,15 @@ mod tests {
             (
                 "--crate-type rlib -C strip=debuginfo -g a.rs",
                 "--crate-type rlib -g a.rs -C incremental=/h/i -C strip=none",
+            ),
+            (
+                "--crate-type lib -C split-debuginfo=packed -Csplit-debuginfo=unpacked -g a.rs",
+                "--crate-type lib -g a.rs -C incremental=/h/i",
+            ),
+            (
+                "--crate-type lib -C split-debuginfo=unpacked --target aarch64-apple-darwin a.rs",
+                "--crate-type lib -C split-debuginfo=unpacked --target aarch64-apple-darwin a.rs \
+                 -C incremental=/h/i",
             ),
             (
                 &format!("--crate-type bin {target} a.rs"),

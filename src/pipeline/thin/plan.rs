@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::pipeline::capture::args::{Call, Piece, extern_file, library_stem, pieces};
+use crate::pipeline::capture::rewrite::splits_debug_information;
 
 /// What rustc is told where the user does not say how many codegen units there are: without it
 /// `--emit obj` means one unit, and a one-line edit recompiles the whole crate.
@@ -50,6 +51,7 @@ pub fn thin_args(args: &[String], folders: Folders, libraries: &[ThinLibrary]) -
             "--emit" | "--out-dir" | "-o" => {}
             "--extern" => out.extend(extern_words(&piece, libraries)),
             _ if piece.is_codegen("incremental") => {}
+            _ if splits_debug_information(&piece, &call) => {}
             _ => out.extend_from_slice(piece.words),
         }
     }
@@ -143,6 +145,7 @@ mod tests {
             ("--crate-type bin -Cincremental=/t/i", "--crate-type bin", BIN),
             ("--crate-type bin --codegen incremental=/t/i", "--crate-type bin", BIN),
             ("--crate-type bin --codegen=incremental=/t/i", "--crate-type bin", BIN),
+            ("--crate-type bin -Csplit-debuginfo=packed", "--crate-type bin", BIN),
         ];
         for (given, head, tail) in table {
             let wanted = format!("{head} -C codegen-units=256 {tail}");

@@ -109,7 +109,7 @@ fn the_profile_of_each_package_is_judged_and_the_runtimes_is_not() {
         ("debug", "line-tables-only", "warn debug"),
         ("debug", "0", "warn debug"),
         ("debug", "full", ""),
-        ("split-debuginfo", "packed", "warn split-debuginfo"),
+        ("split-debuginfo", "packed", ""),
         ("panic", "abort", ""),
         ("codegen-backend", "cranelift", "warn code-generation"),
         ("instrument-coverage", "true", "fail code-generation"),
