@@ -153,6 +153,22 @@ fn a_forked_child_stays_as_it_is_and_lives() {
 }
 
 #[test]
+fn a_process_that_a_daemon_leaves_behind_is_told_of() {
+    let fixture = Fixture::copy("hostile");
+    let mut watch = children(&fixture, "daemon", false);
+    let told = watch.wait("warning");
+    let message = told.text("message");
+    let pid =
+        message.strip_prefix("process ").and_then(|m| m.split_once(", which the program has"));
+    let pid: u32 = pid.expect(message).0.parse().expect("a number");
+    let file = fs::read_link(format!("/proc/{pid}/exe")).expect("it runs");
+    assert!(file.ends_with("debug/children"), "{}", file.display());
+    // SAFETY: it is the process that was just looked at.
+    unsafe { libc::kill(pid as i32, libc::SIGKILL) };
+    assert_eq!(watch.wait_exit(), Some(0));
+}
+
+#[test]
 fn a_started_child_is_patched_only_when_that_is_asked_for() {
     let fixture = Fixture::copy("hostile");
     let mut watch = children(&fixture, "spawn", false);

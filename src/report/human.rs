@@ -86,7 +86,12 @@ impl Human {
             Event::NothingChanged { files } => {
                 ("Unchanged", CYAN, format!("{}: nothing to patch in", list(&names(files))))
             }
-            Event::RestartRequired { cause, .. } => ("Restart", YELLOW, format!("needed: {cause}")),
+            Event::RestartRequired { cause, files } if files.is_empty() => {
+                ("Restart", YELLOW, format!("needed: {cause}"))
+            }
+            Event::RestartRequired { cause, files } => {
+                ("Restart", YELLOW, format!("needed: {cause} ({})", list(&names(files))))
+            }
             Event::DeviceGone { device } => (
                 "Device",
                 YELLOW,

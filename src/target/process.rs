@@ -22,14 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub fn at_other_end(ours: SocketAddr, peer: SocketAddr) -> Vec<u32> {
     let Some(inode) = socket_inode(peer, ours) else { return Vec::new() };
     let socket = PathBuf::from(format!("socket:[{inode}]"));
-    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| {
-        let files = std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
-        let mut links = files.filter_map(|file| std::fs::read_link(file.path()).ok());
-        links.any(|link| link == socket)
-    })
-    .collect()
+    all()
+        .filter(|pid| {
+            let files =
+                std::fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+            let mut links = files.filter_map(|file| std::fs::read_link(file.path()).ok());
+            links.any(|link| link == socket)
+        })
+        .collect()
 }
 
 /// The number of the socket that is bound to `local` and connected to `remote`.
@@ -64,6 +64,24 @@ fn socket_address(text: &str) -> Option<SocketAddr> {
         _ => return None,
     };
     Some(SocketAddr::new(ip, u16::from_str_radix(port, 16).ok()?))
+}
+
+/// The processes that were given this variable when they, or those that they were forked from, were
+/// started; of the same user as we, or of any where we may read everybody's.
+pub fn with_variable(name: &str, value: &str) -> Vec<u32> {
+    let wanted = format!("{name}={value}");
+    let has = |pid: &u32| {
+        let variables = std::fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+        variables.split(|byte| *byte == 0).any(|variable| variable == wanted.as_bytes())
+    };
+    let mut found: Vec<u32> = all().filter(has).collect();
+    found.sort_unstable();
+    found
+}
+
+fn all() -> impl Iterator<Item = u32> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// The GNU build id of the file that a process runs, lower-case hex.
@@ -183,6 +201,22 @@ mod tests {
         assert_eq!(mapped_file("7f00-7f01 rw-p 00000000 00:00 0 "), None);
         let own = std::env::current_exe().unwrap();
         assert!(mapped_files(std::process::id()).iter().any(|(path, _)| *path == own));
+    }
+
+    #[test]
+    fn processes_are_known_by_a_variable() {
+        let mut command = std::process::Command::new("sleep");
+        let mut child = command.arg("60").env("HOTPATCH_KNOWN_BY", "this").spawn().unwrap();
+        let until = std::time::Instant::now() + PATIENCE;
+        let mut found = Vec::new();
+        // While it becomes the other program, it has no variables.
+        while found.is_empty() && std::time::Instant::now() < until {
+            found = with_variable("HOTPATCH_KNOWN_BY", "this");
+        }
+        assert_eq!(found, [child.id()]);
+        assert!(with_variable("HOTPATCH_KNOWN_BY", "thi").is_empty());
+        child.kill().unwrap();
+        child.wait().unwrap();
     }
 
     #[test]

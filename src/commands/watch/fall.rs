@@ -8,6 +8,7 @@ use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use hotpatch_protocol::ENV_TOKEN;
 
 use super::builder::Told;
 use super::live::Live;
@@ -18,6 +19,7 @@ use crate::commands::workshop::Made;
 use crate::pipeline::deliver::Crash;
 use crate::pipeline::relink::REMEMBERED;
 use crate::report::Event;
+use crate::target::process;
 
 /// With this code a program ends that has panicked in `main`.
 const PANICKED: i32 = 101;
@@ -77,8 +79,25 @@ impl Live<'_> {
         let crash = self.crash.take().filter(|(of, crash)| *of == pid && has_ended(crash, status));
         match crash.map(|(_, crash)| Crash { signal: status.signal(), ..crash }) {
             Some(crash) if !self.is_ending() => self.fall(crash, (pid, code), inputs),
-            _ => Ok(Some(code)),
+            _ => {
+                self.tell_of_the_left_behind();
+                Ok(Some(code))
+            }
         }
+    }
+
+    /// A daemon is what goes on when the process that was started has ended: a fork of it, which has
+    /// no thread of the runtime's.
+    fn tell_of_the_left_behind(&self) {
+        let left = process::with_variable(ENV_TOKEN, self.desk.server.token().as_str());
+        let Some(pid) = left.first().filter(|_| !self.is_ending() && self.desk.args.run) else {
+            return;
+        };
+        let message = format!(
+            "process {pid}, which the program has left behind, goes on without patches: a forked \
+             process takes none. Have the program stay in the foreground while it is watched"
+        );
+        self.desk.reporter.emit(&Event::Warning { message });
     }
 
     /// A patch has ended the program.

@@ -15,6 +15,10 @@ use crate::report::Event;
 use crate::session::{Session, android};
 use crate::target::{apple, support};
 
+/// What people are told where cargo's progress would seem to stand still at their program.
+const FIRST: &str = "   Preparing the runtime as well: the first build for a compiler and a target \
+                     directory takes half a minute longer";
+
 /// Builds the program that the session's flags select, captures how, and writes its record.
 /// Cargo's progress and rustc's diagnostics go to stderr; where `emit` is given, the diagnostics
 /// go there instead.
@@ -40,7 +44,10 @@ pub fn build(
         && support::has_runtime(session.target.as_deref())
         && !linked::has_runtime(&session.metadata, &choice);
     if inject {
-        obtain_runtime(session)?;
+        let first = obtain_runtime(session)?;
+        if first && emit.is_none() && !session.selection.quiet {
+            eprintln!("{FIRST}");
+        }
     }
     let wrapping = Wrapping::prepare(session, &locals, false)?;
     let mut wrapping = wrapping.injecting(inject, &choice, session);
@@ -67,7 +74,8 @@ pub fn build(
     Ok(fat)
 }
 
-fn obtain_runtime(session: &Session) -> Result<(), Failure> {
+/// Whether the runtime has yet to be compiled.
+fn obtain_runtime(session: &Session) -> Result<bool, Failure> {
     let config = Sources::current(&session.selection.config).read();
     let target = android::target(&session.selection, &config);
     let target = target.as_deref().unwrap_or(support::here());

@@ -78,6 +78,16 @@ fn with_two_programs_the_line_says_which() {
 }
 
 #[test]
+fn what_needs_a_restart_is_named() {
+    let cause = "a build script or one of its inputs changed".to_string();
+    let event = Event::RestartRequired { cause, files: vec!["/w/p/build.rs".into()] };
+    assert_eq!(
+        human().line(&event).unwrap(),
+        "     Restart needed: a build script or one of its inputs changed (build.rs)\n"
+    );
+}
+
+#[test]
 fn a_call_that_does_not_end_is_named() {
     let event = Event::StillRunning { patch: 1, client: 1, functions: vec!["x::main".into()] };
     assert_eq!(

@@ -7,13 +7,14 @@ use super::sources;
 use crate::error::Failure;
 use crate::session::{Store, cargo};
 
-/// Sees to it that cargo's cache has all that the runtime depends on, unless it is compiled already.
+/// Sees to it that cargo's cache has all that the runtime depends on, unless it is compiled already;
+/// whether it has yet to be compiled.
 ///
 /// # Errors
 /// A [`Failure`] with the words of cargo and what to do.
-pub fn obtain(store: &Store, target: &str, offline: bool) -> Result<(), Failure> {
+pub fn obtain(store: &Store, target: &str, offline: bool) -> Result<bool, Failure> {
     if is_compiled(store) {
-        return Ok(());
+        return Ok(false);
     }
     let cannot = |e: std::io::Error| Failure::io("write to", store.root(), &e);
     std::fs::create_dir_all(store.root()).map_err(cannot)?;
@@ -26,7 +27,7 @@ pub fn obtain(store: &Store, target: &str, offline: bool) -> Result<(), Failure>
     build::resolve(&mut command, target, &folder.path().join(sources::MANIFEST));
     let output = command.output().map_err(|e| Failure::io("run", Path::new(&cargo()), &e))?;
     match output.status.success() {
-        true => Ok(()),
+        true => Ok(true),
         false => Err(missing(&String::from_utf8_lossy(&output.stderr), offline)),
     }
 }
