@@ -113,6 +113,106 @@ fn panics_that_abort() {
 }
 
 #[test]
+fn std_as_a_shared_library() {
+    let fixture = Fixture::copy("unmodified");
+    std::fs::create_dir_all(fixture.path(".cargo")).expect("a folder");
+    let config = "[build]\nrustflags = [\"-C\", \"prefer-dynamic\"]\n";
+    fixture.write(".cargo/config.toml", config, Save::InPlace);
+    counts_on(&fixture);
+}
+
+/// A program with a member `q`, whose manifest and the program's have something more.
+fn with_member((main, lib): (&str, &str), library: &str, profile: &str) -> Fixture {
+    let fixture = Fixture::copy("unmodified");
+    std::fs::create_dir_all(fixture.path("q/src")).expect("a folder");
+    let manifest = format!("[package]\nname = \"q\"\nedition = \"2024\"\n[lib]\n{library}\n");
+    fixture.write("q/Cargo.toml", &manifest, Save::InPlace);
+    fixture.write("q/src/lib.rs", lib, Save::InPlace);
+    let more = format!("[dependencies]\nq = {{ path = \"q\" }}\n{profile}");
+    fixture.write("Cargo.toml", &(fixture.read("Cargo.toml") + &more), Save::InPlace);
+    fixture.write(MAIN, main, Save::InPlace);
+    fixture
+}
+
+#[test]
+fn a_package_without_overflow_checks_gets_what_a_build_gives_it() {
+    let main = "fn of_main(a: &[u8]) -> u8 {
+    a.len() as u8 // EDIT main
+}
+fn main() {
+    std::panic::set_hook(Box::new(|_| ()));
+    let told = |f: fn(&[u8]) -> u8| match std::panic::catch_unwind(|| f(&[200, 100])) {
+        Ok(n) => n.to_string(),
+        Err(_) => \"panic\".to_string(),
+    };
+    loop {
+        let (product, sum) = (told(|a| a.iter().product()), told(|a| a.iter().fold(0, |n, b| n + b)));
+        println!(
+            \"of_main={} product={product} sum={sum} of_q={} sum_of_q={}\",
+            told(of_main),
+            told(q::edited),
+            told(q::sum)
+        );
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+";
+    let lib = "pub fn sum(a: &[u8]) -> u8 {
+    a.iter().sum()
+}
+pub fn edited(a: &[u8]) -> u8 {
+    a.len() as u8 // EDIT q
+}
+";
+    let profile = "[profile.dev.package.q]\noverflow-checks = false\n";
+    let fixture = with_member((main, lib), "", profile);
+    let mut watch = Watch::start(&fixture);
+    watch.wait_text("of_main=2 product=panic sum=panic of_q=2 sum_of_q=44");
+    fixture.set(MAIN, "main", "a.len() as u8", "a.iter().sum()");
+    watch.applied();
+    watch.wait_line(|l| l.starts_with("of_main=") && !l.contains("of_main=2 "));
+    fixture.set("q/src/lib.rs", "q", "a.len() as u8", "a.iter().product()");
+    watch.applied();
+    let patched = watch.wait_line(|l| l.contains(" of_q=32 "));
+    watch.stop();
+    let mut built = Watch::start(&fixture);
+    assert_eq!(built.wait_text("of_main="), patched, "as after a build");
+    built.stop();
+}
+
+#[test]
+fn a_package_that_is_a_shared_library_needs_a_restart_and_the_program_does_not() {
+    let main = "fn own() -> u32 {
+    10 // EDIT own
+}
+fn main() {
+    loop {
+        println!(\"own={} of_q={} calls={}\", own(), q::edited(), q::CALLS.load(std::sync::atomic::Ordering::SeqCst));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+";
+    let lib = "use std::sync::atomic::{AtomicU32, Ordering};
+pub static CALLS: AtomicU32 = AtomicU32::new(0);
+pub fn edited() -> u32 {
+    CALLS.fetch_add(1, Ordering::SeqCst);
+    20 // EDIT q
+}
+";
+    let fixture = with_member((main, lib), "crate-type = [\"dylib\"]", "");
+    let mut watch = Watch::start(&fixture);
+    let calls = |line: String| values(&line)["calls"].parse::<u32>().expect("a number");
+    let before = calls(watch.wait_text("own=10 of_q=20"));
+    fixture.set(MAIN, "own", "10", "11 * q::edited() / q::edited()");
+    watch.applied();
+    assert!(calls(watch.wait_text("own=11 of_q=20")) > before);
+    fixture.set("q/src/lib.rs", "q", "20", "21");
+    let cause = watch.wait("restart-required").text("cause").to_string();
+    assert!(cause.contains("a shared library of its own (dylib)"), "{cause}");
+    watch.stop();
+}
+
+#[test]
 fn another_mangling_and_an_example() {
     let fixture = Fixture::copy("growing");
     std::fs::create_dir_all(fixture.path("examples")).expect("a folder");

@@ -58,8 +58,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<u8> {
     let listener = Listener::bind(&serving::address(args.bind, !args.run))?;
     let cargo_hot = args.clients.contains(&GuestClient::CargoHot);
     let cargo_hot = cargo_hot.then(serving::cargo_hot_listener).transpose()?;
-    let purpose = if args.run { doctor::For::Watch } else { doctor::For::Serve };
-    doctor::run_for(purpose, &session)?;
+    doctor::run_for(doctor::For::Watch { runs: args.run, polls: args.poll }, &session)?;
     let _lock = Lock::take(&session.store)?;
     let built = match args.attach {
         Some(pid) => attach::build(&session, pid)?,

@@ -98,9 +98,12 @@ pub enum For {
     /// `fat`.
     Fat,
     /// `watch`.
-    Watch,
-    /// `watch --no-run`.
-    Serve,
+    Watch {
+        /// Whether it starts the program.
+        runs: bool,
+        /// Whether it looks for saves itself instead of being told.
+        polls: bool,
+    },
     /// `patch`.
     Patch,
 }

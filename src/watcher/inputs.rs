@@ -23,6 +23,8 @@ pub enum Cause {
     BuildScript,
     /// A proc macro, or another crate that runs at build time only.
     ProcMacro,
+    /// A crate of the workspace that the program loads as a shared library.
+    SharedLibrary,
     /// A `.cargo/config.toml`.
     CargoConfig,
     /// A `rust-toolchain.toml`.
@@ -43,6 +45,7 @@ impl fmt::Display for Cause {
             Cause::Lockfile => "Cargo.lock changed",
             Cause::BuildScript => "a build script or one of its inputs changed",
             Cause::ProcMacro => "a proc macro or another build-time crate changed",
+            Cause::SharedLibrary => "a crate that is a shared library of its own (dylib) changed",
             Cause::CargoConfig => "cargo's configuration (.cargo/config.toml) changed",
             Cause::Toolchain => "the toolchain file (rust-toolchain.toml) changed",
         })
@@ -159,7 +162,7 @@ fn script_inputs(out_dir: Option<&Path>, package: &Path, found: &mut BTreeMap<Pa
 }
 
 /// Manifests of all path packages that the program is built from, their build scripts, and the
-/// sources of those that run at build time only.
+/// sources of those that run at build time only or are loaded when the program starts.
 fn build_time(fat: &FatBuild, metadata: &Metadata, found: &mut BTreeMap<PathBuf, Cause>) {
     for package in reachable(fat, metadata) {
         let folder = package.manifest_path.parent().map(|dir| dir.as_std_path().to_path_buf());
@@ -177,8 +180,10 @@ fn build_time(fat: &FatBuild, metadata: &Metadata, found: &mut BTreeMap<PathBuf,
                 .any(|unit| unit.crate_name == name && unit.package == package.name.as_str());
         }
         if !in_program {
+            let is_dylib = package.targets.iter().any(|target| target.is_dylib());
+            let cause = if is_dylib { Cause::SharedLibrary } else { Cause::ProcMacro };
             for file in files_below(&folder.join("src")) {
-                found.insert(file, Cause::ProcMacro);
+                found.insert(file, cause);
             }
         }
     }

@@ -37,7 +37,6 @@ fn flags_that_only_a_nightly_compiler_has() {
 fn flags_that_patches_do_not_go_with() {
     let package = Package::new();
     for (flag, status, name, told) in [
-        ("-Cprefer-dynamic", "warn", "prefer-dynamic", "std is a shared library of its own"),
         ("-Crelocation-model=static", "fail", "relocation-model", "fixed addresses"),
         ("-Ctarget-feature=+crt-static", "warn", "c-library", "a second one"),
         ("-Clink-arg=-Wl,--strip-all", "fail", "symbols", "`--strip-all`"),
@@ -92,10 +91,17 @@ fn packages_that_are_built_in_another_way_than_the_program() {
     with_member(&package, "crate-type = [\"dylib\"]", "");
     package
         .doctor(&[])
-        .expect_check("warn", "crate-types", "q comes as a shared library of its own")
+        .expect_check("warn", "crate-types", "q comes as a shared library of its own (dylib): an")
         .expect_text("crate-type = [\"rlib\", \"dylib\"]");
     with_member(&package, "crate-type = [\"dylib\", \"rlib\"]", "");
     package.doctor(&[]).expect_check("ok", "crate-types", "in the program's own file");
+    let mut prefers = package.command(&["doctor"]);
+    prefers.env("RUSTFLAGS", "-Cprefer-dynamic");
+    package
+        .run(prefers)
+        .expect_check("ok", "prefer-dynamic", "which patches use as the program does")
+        .expect_check("warn", "crate-types", "q comes as a shared library of its own (dylib)")
+        .expect_text("fix: remove `-C prefer-dynamic` from the variable RUSTFLAGS");
     let manifest = "[lib]\ncrate-type = [\"cdylib\"]\npath = \"src/main.rs\"\n";
     package.manifest(manifest);
     package.doctor(&[]).expect_check("ok", "crate-types", "all packages are in the program");
@@ -107,5 +113,5 @@ fn packages_that_are_built_in_another_way_than_the_program() {
     );
     with_member(&package, "", "[profile.dev.package.q]\noverflow-checks = false\n");
     let told = "on for p, off for q ([profile.dev.package.q] of Cargo.toml)";
-    package.doctor(&[]).expect_check("warn", "overflow-checks", told).expect_code(0);
+    package.doctor(&[]).expect_check("ok", "overflow-checks", told).expect_code(0);
 }

@@ -172,13 +172,12 @@ pub fn c_library(facts: &Facts) -> Check {
 /// Whether the standard library is part of the program.
 pub fn std_linkage(facts: &Facts) -> Check {
     const NAME: &str = "prefer-dynamic";
-    match Call::new(&facts.settings.rustflags).codegen("prefer-dynamic") {
-        None | Some("no" | "n" | "off" | "false") => Check::ok(NAME, "std is in the program"),
-        Some(_) => Check::warn(
+    match Call::new(&facts.settings.rustflags).is_on("prefer-dynamic") {
+        false => Check::ok(NAME, "std is in the program"),
+        true => Check::ok(
             NAME,
-            "std is a shared library of its own (`-C prefer-dynamic`): a patch can only use what \
-             that library exports",
-            remove(facts, "-C prefer-dynamic"),
+            "std is a shared library of its own (`-C prefer-dynamic`), which patches use as the \
+             program does",
         ),
     }
 }

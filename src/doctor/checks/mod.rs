@@ -115,14 +115,18 @@ pub fn all(facts: &Facts) -> Vec<CheckFn> {
 /// The checks whose facts cost next to nothing, as far as they matter to a command.
 pub fn quick(command: For) -> Vec<CheckFn> {
     let mut checks: Vec<CheckFn> = vec![toolchain::target, host::target_dir, host::disk_space];
-    if matches!(command, For::Watch | For::Serve) {
+    if matches!(command, For::Watch { .. }) {
         checks.push(cross::live_target);
     }
     if command != For::Patch {
-        checks.extend([toolchain::target_std as CheckFn, cross::ndk, cross::apple_sdk]);
         // Cargo has called the wrappers by now.
-        let build: [CheckFn; 5] = [
+        let build: [CheckFn; 10] = [
+            toolchain::rustc,
+            toolchain::target_std,
+            cross::ndk,
+            cross::apple_sdk,
             linking::linker,
+            linking::linker_flavor,
             linking::position,
             linking::symbol_table,
             profile::lto,
@@ -130,16 +134,14 @@ pub fn quick(command: For) -> Vec<CheckFn> {
         ];
         checks.extend(build);
     }
-    if command == For::Watch {
-        checks.push(cross::runner);
-        checks.extend(DEVICE);
-    }
-    if command == For::Serve {
-        // One may come later.
-        checks.extend(&DEVICE[2..]);
-    }
-    if matches!(command, For::Watch | For::Serve) {
-        checks.push(host::code_pages);
+    if let For::Watch { runs, .. } = command {
+        if runs {
+            checks.push(cross::runner);
+        }
+        // Where nothing is started, a device may come later.
+        checks.extend(if runs { DEVICE } else { &DEVICE[2..] });
+        checks.extend([host::code_pages as CheckFn, host::loopback]);
+        checks.extend([host::inotify_watches as CheckFn, host::inotify_instances]);
     }
     checks
 }

@@ -3,6 +3,7 @@
 use super::{Facts, program as known};
 use crate::doctor::Check;
 use crate::error::Failure;
+use crate::pipeline::capture::args::Call;
 
 /// Whether it is clear which program is meant.
 pub fn program(facts: &Facts) -> Check {
@@ -130,13 +131,22 @@ pub fn crate_types(facts: &Facts) -> Check {
         Some(names) => Check::warn(
             NAME,
             format!(
-                "{} comes as a shared library of its own (`crate-type = [\"dylib\"]`): patches \
-                 change what is in the program's own file",
+                "{} comes as a shared library of its own (dylib): an edit of it needs a restart, \
+                 since patches change what is in the program's own file",
                 names.join(", ")
             ),
-            "crate-type = [\"rlib\", \"dylib\"] in [lib] of its Cargo.toml",
+            match prefers_dynamic(facts) {
+                true => {
+                    format!("remove `-C prefer-dynamic` from {}", facts.settings.rustflags_origin)
+                }
+                false => "crate-type = [\"rlib\", \"dylib\"] in [lib] of its Cargo.toml".into(),
+            },
         ),
     }
+}
+
+fn prefers_dynamic(facts: &Facts) -> bool {
+    Call::new(&facts.settings.rustflags).is_on("prefer-dynamic")
 }
 
 /// Whether the earlier fat build can still be patched.

@@ -40,7 +40,13 @@ pub fn quick(command: For, store: &Store) -> Host {
     let folder = store.root().parent().unwrap_or(store.root());
     Host {
         target_dir: Some(target_dir(folder)),
-        code: matches!(command, For::Watch | For::Serve).then(code_pages),
+        code: matches!(command, For::Watch { .. }).then(code_pages),
+        loopback: matches!(command, For::Watch { runs: true, .. })
+            .then(|| loopback().map_err(|e| e.to_string())),
+        inotify: match command {
+            For::Watch { polls: false, .. } => inotify(),
+            _ => None,
+        },
         runs_others: runs_others(),
         ..Host::default()
     }

@@ -76,26 +76,23 @@ pub fn quick(command: For, session: &Session) -> Facts {
         return Facts { target, host, ..Facts::default() };
     }
     let triple = target.as_deref().unwrap_or(support::here());
-    let mut settings = settings::read(&config, triple, &[]);
-    let foreign = !support::runs_here(triple);
-    let mut asked = None;
-    if settings.linker.found.is_none() || settings::needs_cfg(&config) || foreign {
+    let mut toolchain = toolchain::ask(&config);
+    let cfg = match &mut toolchain.rustc {
         // Only rustc knows which tables are meant, and what comes with it.
-        let mut toolchain = toolchain::ask(&config);
-        if let Ok(rustc) = &mut toolchain.rustc {
-            let cfg = toolchain::ask_about(rustc, triple);
-            settings = settings::read(&config, triple, &cfg);
-            settings::find_linker(&mut settings.linker, rustc);
-        }
-        asked = Some(toolchain).filter(|_| foreign);
+        Ok(rustc) => toolchain::ask_about(rustc, triple),
+        Err(_) => Vec::new(),
+    };
+    let mut settings = settings::read(&config, triple, &cfg);
+    if let Ok(rustc) = &toolchain.rustc {
+        settings::ask_linker(&mut settings.linker, rustc);
     }
     let devices = match command {
-        For::Watch | For::Serve => devices_for(selection, target.as_deref(), &settings),
+        For::Watch { .. } => devices_for(selection, target.as_deref(), &settings),
         _ => None,
     };
     let project = project::quick(session, &config, &settings);
     let android = session.android.clone();
-    let (toolchain, project) = (asked, Some(Ok(project)));
+    let (toolchain, project) = (Some(toolchain), Some(Ok(project)));
     let apple = sdk(target.as_deref());
     Facts {
         target,

@@ -11,6 +11,7 @@ use super::runtime::{self, code_files};
 use crate::cargo_config::Config;
 use crate::doctor::facts::{Captured, Profile, Project, Runtime, Settings};
 use crate::error::{self, Failure};
+use crate::pipeline::capture::args::Call;
 use crate::pipeline::capture::linked::{self, is_linked, node};
 use crate::pipeline::capture::wrapper::{OWN_PACKAGES, RUNTIME};
 use crate::pipeline::capture::{self, Choice, FatBuild};
@@ -47,7 +48,7 @@ pub fn look(session: &Session, config: &Config, settings: &Settings) -> Result<P
         target_dir: target_dir(&session.store),
         other_watch: watching(&session.store),
         from_the_future: from_the_future(&inputs, &session.store),
-        shared_libraries: shared_libraries(&packages, &choice),
+        shared_libraries: shared_libraries(&packages, &choice, settings),
         is_library: choice.is_library(),
         package: choice.package,
         program: choice.target,
@@ -128,12 +129,15 @@ fn source_folders(packages: &[&Package], choice: &Choice) -> BTreeSet<PathBuf> {
     folders
 }
 
-/// Those that cannot be had in another form: rustc prefers to link a program statically.
-fn shared_libraries(packages: &[&Package], choice: &Choice) -> Vec<String> {
+/// Those that cannot be had in another form, since rustc prefers to link a program statically
+/// unless it is told otherwise.
+fn shared_libraries(packages: &[&Package], choice: &Choice, settings: &Settings) -> Vec<String> {
+    let prefers_them = Call::new(&settings.rustflags).is_on("prefer-dynamic");
     let others = packages.iter().filter(|p| is_local(p) && p.id != choice.package_id);
     let shared = others.filter(|p| {
         let mut libraries = p.targets.iter().filter(|t| t.is_dylib());
-        libraries.any(|t| t.crate_types.iter().all(|kind| *kind == CrateType::DyLib))
+        libraries
+            .any(|t| prefers_them || t.crate_types.iter().all(|kind| *kind == CrateType::DyLib))
     });
     shared.map(|p| p.name.to_string()).collect()
 }

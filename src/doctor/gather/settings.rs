@@ -108,26 +108,20 @@ fn find(program: &OsStr) -> Option<PathBuf> {
     which::which(program).ok()
 }
 
-/// Whether it takes rustc's word to know which tables concern a target.
-pub fn needs_cfg(config: &Config) -> bool {
-    config.keys(&["target"]).iter().any(|key| key.starts_with("cfg("))
-}
-
-/// Looks where rustc looks for the tools that come with it.
-pub fn find_linker(linker: &mut Linker, rustc: &Rustc) {
+/// Asks the linker about itself, once it is found where rustc looks for the tools that come with it.
+pub fn ask_linker(linker: &mut Linker, rustc: &Rustc) {
     if linker.found.is_none() {
         let own = rustc.sysroot.join("lib/rustlib").join(&rustc.host).join("bin");
         linker.found = Some(own.join(&linker.program)).filter(|file| file.is_file());
+    }
+    if let Some(file) = &linker.found {
+        linker.version = output(Command::new(file).arg("--version")).ok();
     }
 }
 
 /// Asks the linker and the wrappers about themselves.
 pub fn ask_around(settings: &mut Settings, rustc: &Rustc) {
-    let linker = &mut settings.linker;
-    find_linker(linker, rustc);
-    if let Some(file) = &linker.found {
-        linker.version = output(Command::new(file).arg("--version")).ok();
-    }
+    ask_linker(&mut settings.linker, rustc);
     for wrapper in settings.wrappers.iter_mut().filter(|w| !is_sccache(w)) {
         let file: Option<&Path> = wrapper.found.as_deref();
         wrapper.answer = file.map(|file| {

@@ -134,6 +134,11 @@ impl<'a> Call<'a> {
         found.next_back().map(|(_, value)| value.unwrap_or_default())
     }
 
+    /// Whether a `-C` option that takes yes or no was given, and not with no.
+    pub fn is_on(&self, key: &str) -> bool {
+        self.codegen(key).is_some_and(|value| !matches!(value, "no" | "n" | "off" | "false"))
+    }
+
     /// The values of `--crate-type`; without any, rustc makes a program, which cargo uses for
     /// everything that tests or measures.
     pub fn crate_types(&self) -> Vec<&'a str> {

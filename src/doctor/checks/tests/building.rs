@@ -76,7 +76,7 @@ fn flags_are_judged() {
         ("-C target-feature=+crt-static -C target-feature=-crt-static", "", false),
         ("-C link-arg=-static-pie", "c-library", false),
         ("-C link-arg=-no-pie", "", false),
-        ("-C prefer-dynamic", "prefer-dynamic", false),
+        ("-C prefer-dynamic", "", false),
         ("-C prefer-dynamic=no", "", false),
         ("-C link-arg=-Wl,--gc-sections,-s", "symbols", true),
         ("-C link-args=-O1", "", false),
