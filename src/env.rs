@@ -91,10 +91,15 @@ pub mod apple {
     pub const FINDER: &str = "xcrun";
 }
 
+/// Where programs make their temporary files.
+pub const TEMPORARY: &str = "TMPDIR";
+
 /// Names that cargo gives a meaning to.
 pub mod cargo {
     /// What all variables that stand for a configuration value begin with.
     pub const PREFIX: &str = "CARGO_";
+    /// With 0, cargo writes nothing about the compiler to the target directory.
+    pub const CACHE_RUSTC_INFO: &str = "CARGO_CACHE_RUSTC_INFO";
     /// The compiler.
     pub const RUSTC: &str = "RUSTC";
     /// Makes the compiler and cargo take what only nightly ones have.

@@ -9,6 +9,7 @@ use anyhow::Context;
 use cargo_metadata::{Metadata, MetadataCommand};
 
 use crate::cargo_config::Sources;
+use crate::env;
 use crate::error::Failure;
 use crate::target::support;
 
@@ -62,6 +63,7 @@ impl Session {
             let more = more.iter().filter(|flag| !args.iter().any(|arg| arg == *flag));
             let mut command = Command::new(cargo());
             command.args(["metadata", "--format-version", "1"]).args(&args).args(more);
+            command.env(env::cargo::CACHE_RUSTC_INFO, "0");
             let output =
                 command.output().map_err(|e| Failure::io("run", Path::new(&cargo()), &e))?;
             match output.status.success() {

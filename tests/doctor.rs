@@ -6,6 +6,8 @@ mod support;
 mod building;
 #[path = "doctor/cross.rs"]
 mod cross;
+#[path = "doctor/early.rs"]
+mod early;
 #[path = "doctor/linkers.rs"]
 mod linkers;
 #[path = "doctor/machine.rs"]
@@ -14,25 +16,15 @@ mod machine;
 mod package;
 #[path = "doctor/snapshots.rs"]
 mod snapshots;
+#[path = "doctor/traces.rs"]
+mod traces;
 
 use std::fs;
 use std::os::fd::AsRawFd;
 use std::time::{Duration, SystemTime};
 
-use package::{Package, TARGET, script};
+use package::{Package, script};
 use support::{Fixture, command, run};
-
-#[test]
-fn nothing_is_written() {
-    let package = Package::new();
-    let before = package.files();
-    package.doctor(&[]).expect_code(0);
-    package.lock();
-    let locked = package.files();
-    assert_ne!(before, locked);
-    package.doctor(&[]).expect_code(0);
-    assert_eq!(package.files(), locked);
-}
 
 #[test]
 fn settings_are_found_wherever_they_are_made() {
@@ -200,31 +192,6 @@ fn stripped(fixture: &Fixture) {
     let patch = run(command(fixture.root(), &["patch"])).expect_code(4);
     patch.expect_text("its symbol table was stripped").expect_text("hint: remove `-s` and `strip`");
     fs::write(&program, symbols).expect("the program as it was");
-}
-
-#[test]
-fn other_commands_stop_early_with_the_same_words() {
-    let package = Package::new();
-    package.lock();
-    let linker = format!("target.{TARGET}.linker='no-such-cc'");
-    for (args, name) in [
-        (["--config", "profile.dev.lto='fat'"], "lto"),
-        (["--config", linker.as_str()], "linker"),
-        (["--target", "x86_64-unknown-linux-musl"], "target"),
-        (["--config", "build.rustflags=['-Clink-arg=-s']"], "symbols"),
-    ] {
-        let json = package.doctor(&[&args[..], &["--json"]].concat()).expect_code(4).stdout;
-        let json: serde_json::Value = serde_json::from_str(&json).expect("one object");
-        let mut checks = json["checks"].as_array().expect("a list").iter();
-        let check = checks.find(|check| check["name"] == name).expect("the check");
-        assert_eq!(check["status"], "fail", "{check}");
-        let (detail, fix) = (check["detail"].as_str(), check["fix"].as_str());
-        run(package.command(&[&["fat"], &args[..]].concat()))
-            .expect_code(4)
-            .expect_text(&format!("error: {}\n", detail.expect("a detail")))
-            .expect_text(&format!("hint: {}\n", fix.expect("a fix")));
-    }
-    assert!(!package.path("target").exists(), "nothing was built");
 }
 
 #[test]

@@ -140,7 +140,8 @@ fn signals(restart: Restart, inbox: Sender<Input>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn is_ignored(signal: i32) -> bool {
+/// Whether whoever started us has this signal ignored.
+pub(super) fn is_ignored(signal: i32) -> bool {
     // SAFETY: all zeros is a valid `sigaction`; without a new action the call only reads the old one.
     unsafe {
         let mut current: libc::sigaction = std::mem::zeroed();

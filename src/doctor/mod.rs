@@ -11,6 +11,7 @@ mod checks;
 pub mod facts;
 mod gather;
 mod report;
+mod scratch;
 
 use crate::error::Failure;
 use crate::session::Session;
@@ -18,6 +19,7 @@ use crate::session::Session;
 use facts::Facts;
 pub use gather::gather;
 pub use report::{human, json};
+pub use scratch::Scratch;
 
 /// A verdict.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]

@@ -39,13 +39,17 @@ fn watch_says_what_is_wrong_with_the_devices_before_it_builds() {
     ];
     for (devices, args, text) in table {
         let adb = Adb::new(devices);
-        run(&project, &kit, Some(&adb), &[&["watch"], args].concat())
-            .expect_code(4)
-            .expect_text(text);
+        let args = [&["watch"], args].concat();
+        run(&project, &kit, Some(&adb), &args).expect_code(4).expect_text(text);
         assert_eq!(adb.left_behind(), [""; 0]);
     }
     run(&project, &kit, None, &["watch"]).expect_code(4).expect_text("`adb` is not found");
     assert!(kit.called().is_empty(), "nothing was linked");
+    for (devices, args, text) in table {
+        let (adb, args) = (Adb::new(devices), [&["doctor"], args].concat());
+        run(&project, &kit, Some(&adb), &args).expect_code(4).expect_text(text);
+        assert_eq!(adb.left_behind(), [""; 0]);
+    }
 }
 
 #[test]

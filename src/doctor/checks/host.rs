@@ -16,7 +16,11 @@ pub fn inotify_watches(facts: &Facts) -> Check {
     let Some(inotify) = facts.host.inotify else { return Check::ok(NAME, "no inotify here") };
     let need = program(facts).map_or(0, |p| p.folders) as u64;
     let free = inotify.max_watches.saturating_sub(inotify.used_watches);
-    let told = format!("folders to watch: {need}; free: {free} of {}", inotify.max_watches);
+    let max = inotify.max_watches;
+    let told = match free {
+        0 => format!("none of {max} is free, and each folder with sources takes one"),
+        _ => format!("folders to watch: {need}; free: {free} of {max}"),
+    };
     if need < free {
         return Check::ok(NAME, told);
     }
@@ -28,13 +32,14 @@ pub fn inotify_watches(facts: &Facts) -> Check {
 pub fn inotify_instances(facts: &Facts) -> Check {
     const NAME: &str = "inotify-instances";
     let Some(inotify) = facts.host.inotify else { return Check::ok(NAME, "no inotify here") };
-    let told = format!("{} of {} in use", inotify.used_instances, inotify.max_instances);
-    match inotify.used_instances < inotify.max_instances {
-        true => Check::ok(NAME, told),
-        false => {
-            let fix = "sudo sysctl fs.inotify.max_user_instances=512, or use `watch --poll`";
-            Check::fail(NAME, told, fix)
-        }
+    let (used, max) = (inotify.used_instances, inotify.max_instances);
+    match used < max {
+        true => Check::ok(NAME, format!("{used} of {max} in use")),
+        false => Check::fail(
+            NAME,
+            format!("all {max} are in use, and `watch` takes one"),
+            "sudo sysctl fs.inotify.max_user_instances=512, or use `watch --poll`",
+        ),
     }
 }
 

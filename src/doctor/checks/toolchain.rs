@@ -85,9 +85,8 @@ fn other_target(host: Option<&str>) -> &'static str {
 /// Whether this toolchain has the target's standard library.
 pub fn target_std(facts: &Facts) -> Check {
     const NAME: &str = "target-std";
-    let (Some(rustc), Some(target)) = (known(facts), facts.target.as_deref()) else {
-        return Check::ok(NAME, "not looked for");
-    };
+    let Some(rustc) = known(facts) else { return Check::ok(NAME, "not looked for") };
+    let target = facts.target.as_deref().unwrap_or(&rustc.host);
     if facts.settings.build_std {
         return Check::ok(NAME, "built from source (`build-std` in cargo's configuration)");
     }

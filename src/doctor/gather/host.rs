@@ -5,7 +5,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::child::{self, End};
 use super::{For, Project};
@@ -14,17 +14,25 @@ use crate::session::Store;
 
 /// Looks at everything.
 pub fn look(project: Option<&Project>) -> Host {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let enforce = std::fs::read_to_string("/sys/fs/selinux/enforce").unwrap_or_default();
     Host {
         inotify: inotify(),
         sources_on: project.and_then(|p| file_system(&p.root)),
         target_dir: project.map(|p| target_dir(&p.target_dir)),
-        code: Some(code_pages()),
+        loopback: Some(loopback().map_err(|e| e.to_string())),
+        ..of_the_system(true)
+    }
+}
+
+/// Whether code can be changed, where that matters, and what may forbid it.
+fn of_the_system(changes_code: bool) -> Host {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let enforce = std::fs::read_to_string("/sys/fs/selinux/enforce").unwrap_or_default();
+    Host {
+        code: changes_code.then(code_pages),
         selinux_enforcing: enforce.trim() == "1",
         seccomp_filter: status.lines().any(|l| l.split_whitespace().eq(["Seccomp:", "2"])),
         runs_others: runs_others(),
-        loopback: Some(loopback().map_err(|e| e.to_string())),
+        ..Host::default()
     }
 }
 
@@ -40,29 +48,22 @@ pub fn quick(command: For, store: &Store) -> Host {
     let folder = store.root().parent().unwrap_or(store.root());
     Host {
         target_dir: Some(target_dir(folder)),
-        code: matches!(command, For::Watch { .. }).then(code_pages),
         loopback: matches!(command, For::Watch { runs: true, .. })
             .then(|| loopback().map_err(|e| e.to_string())),
         inotify: match command {
             For::Watch { polls: false, .. } => inotify(),
             _ => None,
         },
-        runs_others: runs_others(),
-        ..Host::default()
+        ..of_the_system(matches!(command, For::Watch { .. }))
     }
 }
 
-/// A directory for a trial, where files can be run.
-pub fn folder_to_run_in() -> Result<tempfile::TempDir, String> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix("hotpatch-doctor-");
+/// Where temporary files can be run.
+pub fn folder_to_run_in() -> PathBuf {
     let usual = std::env::temp_dir();
     let elsewhere = std::env::current_dir().unwrap_or_default();
     let no_exec = |folder: &Path| volume(folder).is_ok_and(|v| v.f_flag & libc::ST_NOEXEC != 0);
-    let folder = if no_exec(&usual) { elsewhere } else { usual };
-    builder
-        .tempdir_in(&folder)
-        .map_err(|e| format!("no directory can be made in {}: {e}", folder.display()))
+    if no_exec(&usual) { elsewhere } else { usual }
 }
 
 fn number(file: &str) -> Option<u64> {

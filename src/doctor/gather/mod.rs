@@ -11,15 +11,15 @@ mod settings;
 mod toolchain;
 mod trial;
 
-use super::For;
 use super::facts::{Devices, Facts, Project, Settings};
+use super::{For, Scratch};
 use crate::cargo_config::Sources;
 use crate::session::{CargoSelection, Session, android};
 use crate::target::android::is_android;
 use crate::target::{apple, support};
 
 /// Gathers everything.
-pub fn gather(selection: &CargoSelection) -> Facts {
+pub fn gather(selection: &CargoSelection, scratch: &Scratch) -> Facts {
     let session = Session::look(selection);
     // With what was found for the target.
     let selection = session.as_ref().map_or(selection, |session| &session.selection);
@@ -45,7 +45,8 @@ pub fn gather(selection: &CargoSelection) -> Facts {
         && settings.linker.found.is_some();
     let foreign = target.clone().filter(|_| target != host);
     let can_try = can_try && (foreign.is_none() || settings.linker.origin.is_some());
-    let trial = rustc.filter(|_| can_try).map(|rustc| trial::run(rustc, &settings, foreign));
+    let trial = rustc.filter(|_| can_try);
+    let trial = trial.map(|rustc| trial::run(rustc, &settings, foreign, scratch));
     Facts {
         host: host::look(project.as_ref().ok()),
         apple: sdk(target.as_deref()),
@@ -83,7 +84,8 @@ pub fn quick(command: For, session: &Session) -> Facts {
         Err(_) => Vec::new(),
     };
     let mut settings = settings::read(&config, triple, &cfg);
-    if let Ok(rustc) = &toolchain.rustc {
+    // What an Android kit has as a linker is known.
+    if let (Ok(rustc), None) = (&toolchain.rustc, &session.android) {
         settings::ask_linker(&mut settings.linker, rustc);
     }
     let devices = match command {

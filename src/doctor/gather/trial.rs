@@ -11,7 +11,9 @@ use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_NOW, Symbol};
 
 use super::child::{self, End};
 use super::host;
+use crate::doctor::Scratch;
 use crate::doctor::facts::{Done, Rustc, Settings, Started, Step, Trial};
+use crate::env;
 use crate::pipeline::capture::{LinkCapture, Unit, link_args};
 use crate::pipeline::relink::Linker;
 use crate::target::apple;
@@ -70,7 +72,12 @@ fn main() {
 const FUNCTION: &[u8] = b"hotpatch_trial";
 
 /// Tries it, for the target that is not the host's where there is one; nothing of it stays.
-pub fn run(rustc: &Rustc, settings: &Settings, foreign: Option<String>) -> Trial {
+pub fn run(
+    rustc: &Rustc,
+    settings: &Settings,
+    foreign: Option<String>,
+    scratch: &Scratch,
+) -> Trial {
     let runner = settings.runner.as_ref().filter(|runner| runner.found);
     let started = match (&foreign, runner) {
         (None, _) => Started::Here,
@@ -82,7 +89,7 @@ pub fn run(rustc: &Rustc, settings: &Settings, foreign: Option<String>) -> Trial
     };
     let linker = settings.linker.program.clone();
     let mut trial = Trial { linker, started, failed: None, ways: Vec::new() };
-    let folder = match host::folder_to_run_in() {
+    let folder = match scratch.make_in(&host::folder_to_run_in()) {
         Ok(folder) => folder,
         Err(why) => {
             trial.failed = Some((Step::Compile, why));
@@ -90,8 +97,9 @@ pub fn run(rustc: &Rustc, settings: &Settings, foreign: Option<String>) -> Trial
         }
     };
     let started = trial.started.clone();
-    let tried = Try { rustc, settings, foreign, started, folder: folder.path() };
+    let tried = Try { rustc, settings, foreign, started, folder: &folder };
     trial.failed = tried.all(&mut trial.ways).err();
+    scratch.remove();
     trial
 }
 
@@ -110,7 +118,8 @@ impl Try<'_> {
         let env = std::env::vars_os();
         let env = env.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
         let target = self.foreign.iter().flat_map(|target| ["--target".into(), target.clone()]);
-        let env = env.collect::<BTreeMap<_, _>>();
+        let mut env = env.collect::<BTreeMap<_, _>>();
+        env.insert(env::TEMPORARY.into(), self.folder.display().to_string());
         let unit = Unit { env, args: target.collect(), ..Unit::default() };
         let mut linker = Linker::new(&unit, &link);
         let failed = |e: anyhow::Error| (Step::Link, first_words(&format!("{e:#}")));
@@ -180,6 +189,8 @@ impl Try<'_> {
         if let Some(target) = &self.foreign {
             command.args(["--target", target]);
         }
+        // What the compiler and the linker leave behind when they are ended goes away as well.
+        command.env(env::TEMPORARY, self.folder);
         command.args(args).arg("--out-dir").arg(self.folder).args(&self.settings.rustflags);
         let output = command.output().map_err(|e| e.to_string())?;
         match output.status.success() {
