@@ -83,6 +83,10 @@ fn futures_with_another_state_become_new_functions() {
         pub async fn outer() -> u32 { tick(1).await }
         pub fn spawn() -> std::pin::Pin<Box<dyn Future<Output = u32>>> { Box::pin(outer()) }";
     let with = |body: &str| FUTURES.replace("BODY", body).leak() as &'static str;
+    const WITHIN: &str = "pub async fn tick() -> u32 { BODY }
+        pub async fn outer<F: Future<Output = u32>>(task: F) -> u32 { task.await }
+        pub fn spawn() -> std::pin::Pin<Box<dyn Future<Output = u32>>> { Box::pin(outer(tick())) }";
+    let within = |body: &str| WITHIN.replace("BODY", body).leak() as &'static str;
     let plain = with("std::future::ready(()).await; 1");
     let holding = with("let y = x + 1; std::future::ready(()).await; y");
     check(&[
@@ -112,6 +116,19 @@ fn futures_with_another_state_become_new_functions() {
                 "detached app::outer::{closure#0}",
                 "detached app::tick",
                 "detached app::tick::{closure#0}",
+            ],
+        },
+        Case {
+            name: "a state within that of a generic function of a library",
+            flags: &[],
+            old: within("std::future::ready(()).await; 1"),
+            new: within("let y = 2; std::future::ready(()).await; y"),
+            says: &[
+                "note futures of `app::tick`",
+                "detached app::tick",
+                "detached app::tick::{{closure}}",
+                "detached app::outer",
+                "detached app::outer::{{closure}}",
             ],
         },
         Case {

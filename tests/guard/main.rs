@@ -74,8 +74,8 @@ fn lines(verdict: &Verdict) -> BTreeSet<String> {
     }
     let note = |note: &String| {
         let note = note.replace(" that exist keep their old code: they captured other things", "");
-        let state = " that run already finish in old code: their state has another layout now";
-        format!("note {}", note.replace(state, ""))
+        let state = note.find(" have another layout now: ").unwrap_or(note.len());
+        format!("note {}", &note[..state])
     };
     lines.extend(verdict.notes.iter().map(note));
     lines.extend(verdict.off.iter().map(|_| "off".to_owned()));

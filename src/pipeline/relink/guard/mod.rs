@@ -10,6 +10,7 @@ mod gone;
 mod hashing;
 mod layout;
 mod naming;
+mod notes;
 mod sections;
 mod side;
 mod statics;
@@ -119,8 +120,10 @@ impl Guard {
         let carried = carried.into_iter().map(|culprit| culprit.name.clone()).collect();
         refused.extend(tables::compare(old, new, &changed.objects).iter().map(table_obstacle));
         let mut notes: Vec<String> = changed.renamed.iter().map(rename_note).collect();
-        notes.extend(renumbered.within.iter().map(|function| renumber_note(function)));
-        notes.extend(changed.made.iter().filter_map(|environment| made_note(old, environment)));
+        let (made, follow) = notes::causes(&changed.made);
+        let told = |function: &&String| !follow.contains(function.as_str());
+        notes.extend(renumbered.within.iter().filter(told).map(|f| notes::renumbered(f)));
+        notes.extend(made.into_iter().filter_map(|environment| notes::made(old, environment)));
         for changed in statics::compare(old, new, &self.gone) {
             match changed.shared {
                 true => refused.push(static_obstacle(&changed)),
@@ -212,28 +215,6 @@ fn static_note(changed: &statics::RetypedStatic) -> String {
         "the static `{name}` changes its type from `{old}` to `{new}`: new code starts with its \
         initial value"
     )
-}
-
-fn renumber_note(function: &str) -> String {
-    format!("the closures of `{function}` changed places; those that exist keep their code")
-}
-
-/// What goes on in old code: futures, and closures that are behind a method table.
-fn made_note(old: &Side<'_>, environment: &str) -> Option<String> {
-    let (function, last) = environment.rsplit_once("::")?;
-    let function = naming::readable(function);
-    if last.starts_with("{async") || last.starts_with("{gen") || last.starts_with("{coroutine") {
-        let text = "that run already finish in old code: their state has another layout now";
-        return Some(format!("futures of `{function}` {text}"));
-    }
-    let of_this = format!("<{environment} as ");
-    let behind_table =
-        |at: &side::At| old.tree(*at).dies[at.die].name.starts_with(of_this.as_bytes());
-    old.tables.iter().any(behind_table).then(|| {
-        format!(
-            "closures of `{function}` that exist keep their old code: they captured other things"
-        )
-    })
 }
 
 fn rename_note(renamed: &types::Renamed) -> String {

@@ -126,8 +126,28 @@ pub fn mentions_environment(full_name: &str) -> bool {
 
 /// Whether the full name is that of an environment itself.
 pub fn is_environment(full_name: &str) -> bool {
-    let last = full_name.rsplit("::").next().unwrap_or(full_name);
-    last.starts_with('{') && mentions_environment(last)
+    let (_, last) = scope_and_name(full_name);
+    let own = last.split('<').next().unwrap_or(last);
+    own.starts_with('{') && mentions_environment(own)
+}
+
+/// What a type stands in, and its own name with its arguments: `a::f` and `{closure_env#0}<b::C>`.
+pub fn scope_and_name(full_name: &str) -> (&str, &str) {
+    let mut depth = 0u32;
+    let mut found = None;
+    let mut before = 0;
+    for (at, byte) in full_name.bytes().enumerate() {
+        match byte {
+            b'<' | b'(' | b'[' => depth += 1,
+            // The arrow of a function's type is not the end of anything.
+            b'>' if before == b'-' => {}
+            b'>' | b')' | b']' => depth = depth.saturating_sub(1),
+            b':' if before == b':' && depth == 0 => found = Some(at),
+            _ => {}
+        }
+        before = byte;
+    }
+    found.map_or(("", full_name), |at| (&full_name[..at - 1], &full_name[at + 1..]))
 }
 
 /// The text of a type's full name.
