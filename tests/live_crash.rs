@@ -45,6 +45,10 @@ fn each_way_to_crash_is_reported_and_the_last_good_code_runs_again() {
     let no_memory = "unsafe { let file = libc::memfd_create(c\"\".as_ptr(), 0); \
         let map = libc::mmap(std::ptr::null_mut(), 8, libc::PROT_READ, libc::MAP_SHARED, file, 0); \
         map.cast::<u64>().read_volatile() }";
+    let nowhere =
+        "unsafe { std::mem::transmute::<usize, fn() -> u64>(std::hint::black_box(16))() }";
+    let data =
+        "unsafe { std::mem::transmute::<*const u64, fn() -> u64>(&std::hint::black_box(1))() }";
     let panics = "panic!(\"as the test wants\")";
     let ways = [
         (NULL, Some(11)),
@@ -52,6 +56,8 @@ fn each_way_to_crash_is_reported_and_the_last_good_code_runs_again() {
         (no_instruction, Some(4)),
         (deep, Some(6)),
         (no_memory, Some(7)),
+        (nowhere, Some(11)),
+        (data, Some(11)),
         ("unsafe { libc::raise(libc::SIGFPE) as u64 }", Some(8)),
         (panics, None),
     ];

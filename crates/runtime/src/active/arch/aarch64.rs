@@ -39,6 +39,18 @@ const JUMP: u32 = 0xd61f_0200;
 /// `brk` without its number, which is what debuggers write for a breakpoint.
 const BREAKPOINT: u32 = 0xd420_0000;
 
+/// The register that a call puts its return address into.
+const LINK: u16 = 30;
+
+/// Takes the registers at the first instruction behind a call back to the call, and gives where it
+/// returns to: that is still in its register.
+pub fn undo_call(
+    registers: &mut Registers,
+    _word: impl Fn(usize) -> Option<usize>,
+) -> Option<usize> {
+    registers.value(LINK)
+}
+
 /// The branch that stands at `from` and goes to `to`, if it reaches.
 pub fn jump(from: usize, to: usize) -> Option<[u8; JUMP_SIZE]> {
     let distance = to.wrapping_sub(from) as isize;

@@ -30,6 +30,17 @@ pub const REACH: usize = 0x7fff_0000;
 
 const EINTR: u64 = 4;
 
+/// Takes the registers at the first instruction behind a call back to the call, and gives where it
+/// returns to: the last word on the stack.
+pub fn undo_call(
+    registers: &mut Registers,
+    word: impl Fn(usize) -> Option<usize>,
+) -> Option<usize> {
+    let top = registers.value(STACK_POINTER)?;
+    registers.set(STACK_POINTER, top.checked_add(size_of::<usize>()));
+    word(top)
+}
+
 /// The jump that stands at `from` and goes to `to`, if it reaches.
 pub fn jump(from: usize, to: usize) -> Option<[u8; JUMP_SIZE]> {
     let [a, b, c, d] = distance(from.wrapping_add(JUMP_SIZE), to)?;

@@ -97,7 +97,11 @@ fn report(unwinder: &mut Unwinder) {
     let mut culprit: Option<&Fresh> = None;
     let mut names = [None; NAMED];
     let (mut named, mut in_vain) = (0, 0);
-    unwinder.walk(&new.modules, &CRASH.read(), |place| {
+    let mut crashed = CRASH.read();
+    if let Some(at_the_call) = unwinder.at_the_call(&new.modules, &crashed) {
+        crashed.registers = at_the_call;
+    }
+    unwinder.walk(&new.modules, &crashed, |place| {
         let found = culprit.or_else(|| new_code_at(&new, place, now));
         culprit = found;
         in_vain += usize::from(found.is_some());

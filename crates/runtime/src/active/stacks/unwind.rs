@@ -4,7 +4,7 @@ use gimli::{CfaRule, EhFrame, Register, RegisterRule, UnwindContext, UnwindSecti
 
 use super::modules::Modules;
 use super::snapshot::{ROOM, Snapshot};
-use crate::active::arch::{Registers, STACK_POINTER};
+use crate::active::arch::{self, Registers, STACK_POINTER};
 
 /// What unwinding needs beside the stack. Made early, so that it never allocates later.
 pub struct Unwinder(UnwindContext<usize>);
@@ -42,6 +42,30 @@ impl Unwinder {
             innermost = false;
         }
         false
+    }
+
+    /// A thread that was sent to where no code is, by a call through a pointer: the same as it
+    /// was at the call. `None` where there is code, or nothing that looks like that call.
+    pub fn at_the_call(&mut self, modules: &Modules, snapshot: &Snapshot<'_>) -> Option<Registers> {
+        let mut registers = snapshot.registers;
+        if self.has_code(modules, registers.pc) {
+            return None;
+        }
+        let back = arch::undo_call(&mut registers, |at| snapshot.word(at))?;
+        // The call is in front of where it returns to, and may be its function's last instruction.
+        registers.pc = back.checked_sub(1)?;
+        self.has_code(modules, registers.pc).then_some(registers)
+    }
+
+    fn has_code(&mut self, modules: &Modules, place: usize) -> bool {
+        let cie = EhFrame::cie_from_offset;
+        modules.frames(place).is_some_and(|found| {
+            let entry = found
+                .table
+                .table()
+                .map(|table| table.fde_for_address(&found.frames, &found.bases, place as u64, cie));
+            entry.is_some_and(|entry| entry.is_ok_and(|entry| entry.contains(place as u64)))
+        })
     }
 
     /// The registers of the frame that called this one; `None` where it cannot be found.
