@@ -50,6 +50,39 @@ pub struct Site<'a> {
     pub following: Option<&'a Reloc>,
 }
 
+/// How a function takes its arguments and gives its result, as far as its code shows it.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Convention {
+    /// What it reads of the arguments' registers for integers, in their order.
+    pub integers: [Integer; 6],
+    /// The arguments' registers for floating point that it reads, one bit each.
+    pub floats: u8,
+    /// It reads arguments from the stack.
+    pub stack: bool,
+    /// Whether each register that a second or a floating-point part of a result may be in has
+    /// one, where that is known.
+    pub results: [Option<bool>; 3],
+}
+
+/// What a function reads of an argument's register.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Integer {
+    /// Nothing.
+    #[default]
+    Unread,
+    /// Up to four bytes.
+    Narrow,
+    /// All of it.
+    Wide,
+}
+
+impl Integer {
+    /// For a read of so many bytes.
+    pub fn of_width(bytes: usize) -> Self {
+        if bytes > 4 { Integer::Wide } else { Integer::Narrow }
+    }
+}
+
 /// A processor, as far as its relocations and its code matter.
 pub trait Processor: Debug + Sync {
     /// Its name in object files.
@@ -112,6 +145,10 @@ pub trait Processor: Debug + Sync {
     /// Why the entry of a function cannot be overwritten with a jump, where it cannot: `code` is
     /// the function, `room` the bytes from its entry to the next symbol.
     fn entry_hazard(&self, code: &[u8], room: u64) -> Option<&'static str>;
+
+    /// How the code of one function takes its arguments and gives its result; nothing where that
+    /// cannot be read.
+    fn convention(&self, code: &[u8]) -> Option<Convention>;
 
     /// The constant distance from the thread pointer to a thread-local of an executable.
     fn thread_pointer_offset(&self, tls: TlsLayout, block_offset: u64) -> i64;

@@ -240,3 +240,107 @@ fn closures_that_have_the_name_of_another_one_become_new_functions() {
         },
     ]);
 }
+
+/// Functions of each shape, in pairs: as they are, and with `MARK` in front of `fn`. Each is called
+/// from one function that is edited too.
+fn marked(name: &'static str, mark: &str, says: &'static [&'static str], body: &str) -> Case {
+    let body = format!(
+        "#[derive(Clone, Copy)] pub struct Pair(u32, u32);
+        #[derive(Clone, Copy)] pub struct Large([u64; 4]);
+        #[derive(Clone, Copy)] pub struct Floats(f32, f32);
+        pub struct S {{ a: u32 }}
+        {body}"
+    );
+    let with = |mark: &str, body: String| body.replace("MARK", mark).leak() as &'static str;
+    Case {
+        name,
+        flags: V0,
+        old: with("", body.clone()),
+        new: with(mark, body.replace("+ 1", "+ 2")),
+        says,
+    }
+}
+
+#[test]
+fn functions_that_are_called_in_another_way_are_new_ones() {
+    const G: &[&str] = &["detached app::g", "note `app::g` called otherwise"];
+    const METHOD: &[&str] = &["detached <app::S>::g", "note `<app::S>::g` called otherwise"];
+    const C: &str = "extern \"C\"";
+    check(&[
+        marked("two numbers in one register", C, G,
+            "MARK fn g(p: Pair) -> u32 { p.0 - p.1 } pub fn f() -> u32 { g(Pair(1, 2)) + 1 }"),
+        marked("an option", "extern \"C-unwind\"", G,
+            "MARK fn g(p: Option<u32>) -> u32 { p.unwrap_or(3) + 1 } pub fn f() -> u32 { g(None) + 1 }"),
+        marked("a large value on the stack", C, G,
+            "MARK fn g(p: Large, q: u64) -> u64 { p.0[1] + q } pub fn f() -> u64 { g(Large([0; 4]), 3) + 1 }"),
+        marked("a string", C, G,
+            "MARK fn g(p: String) -> usize { p.len() } pub fn f() -> usize { g(String::new()) + 1 }"),
+        marked("two numbers as the result", C, G,
+            "MARK fn g(p: u32) -> Pair { Pair(p, p + 1) } pub fn f() -> u32 { g(3).1 + 1 }"),
+        marked("floats as the result", C, G,
+            "MARK fn g(p: f32) -> Floats { Floats(p, 2.0) } pub fn f() -> f32 { g(3.0).1 + 1.0 }"),
+        marked("an option as the result of code with a call", C, G,
+            "fn h() -> u32 { 3 } MARK fn g() -> Option<u32> { Some(h()) } pub fn f() -> u32 { g().unwrap() + 1 }"),
+        marked("a method", C, METHOD,
+            "impl S { MARK fn g(&self, p: Pair) -> u32 { p.0 - p.1 - self.a } }
+            pub fn f() -> u32 { S { a: 1 }.g(Pair(1, 2)) + 1 }"),
+        marked("what is the same either way", C, &[],
+            "MARK fn g(p: u64, q: &str, r: f64) -> u64 { p + q.len() as u64 + r as u64 }
+            pub fn f() -> u64 { g(1, \"\", 2.0) + 1 }"),
+        marked("unsafe", "unsafe", &[],
+            "MARK fn g(p: Pair) -> u32 { p.0 - p.1 } pub fn f() -> u32 { (unsafe { g(Pair(1, 2)) }) + 1 }"),
+        marked("const", "const", &[],
+            "MARK fn g(p: Pair) -> u32 { p.0 - p.1 } pub fn f() -> u32 { g(Pair(1, 2)) + 1 }"),
+        marked("a caller's location", "#[track_caller]", G,
+            "MARK fn g(p: u32) -> u32 { std::panic::Location::caller().line() - p } pub fn f() -> u32 { g(3) + 1 }"),
+        marked("a caller's location of a method, for a panic", "#[track_caller]", &METHOD[..1],
+            "impl S { MARK fn g(&self, p: Large) -> u32 { (p.0[0] as u32).checked_sub(self.a).unwrap() } }
+            pub fn f() -> u32 { S { a: 1 }.g(Large([0; 4])) + 1 }"),
+        Case {
+            flags: &[],
+            ..marked("a caller's location in legacy names", "#[track_caller]", G,
+                "MARK fn g(p: Pair) -> u32 { p.0.checked_sub(p.1).unwrap() } pub fn f() -> u32 { g(Pair(1, 0)) + 1 }")
+        },
+        marked("a caller's location that is not used", "#[track_caller]", &[],
+            "MARK fn g(p: u32) -> u32 { p ^ 1 } pub fn f() -> u32 { g(3) + 1 }"),
+    ]);
+}
+
+#[test]
+fn functions_of_which_only_the_body_changed_stay_what_they_are() {
+    const OPTIMISED: &[&str] = &["-Csymbol-mangling-version=v0", "-Copt-level=1"];
+    let body = |name, flags, old: &str, new: &str| {
+        let source = "#[inline(never)] pub fn x() -> u32 { std::process::id() }
+            pub struct Large([u64; 4]); pub struct S { a: u32 }
+            pub trait T { fn t(&self) -> u32; }
+            impl T for S { fn t(&self) -> u32 { BODY } }
+            #[inline(never)] pub fn g(a: u32, b: &Large, c: Large, d: f32, e: Option<u8>) -> Option<u32> { (BODY).into() }
+            #[inline(never)] pub fn f() -> u32 { g(1, &Large([0; 4]), Large([1; 4]), 1.0, None).unwrap_or(ADD) }";
+        let with = |part: &str, add: &str| {
+            let method =
+                part.replace(['b', 'c'], "self").replace(".0[0]", ".a").replace("a +", "self.a +");
+            let source =
+                source.replacen("BODY", &method, 1).replace("BODY", part).replace("ADD", add);
+            source.leak() as &'static str
+        };
+        Case { name, flags, old: with(old, "1"), new: with(new, "2"), says: &[] }
+    };
+    let large = "a large value that is used now";
+    let reference = "a reference that is used now";
+    let number = "a number that is used now";
+    let unused = "a large value that is not used any more";
+    check(&[
+        body(large, V0, "x()", "x() + c.0[0] as u32"),
+        body(reference, V0, "x()", "x() + b.0[0] as u32"),
+        body(number, V0, "x()", "x() + a + 1"),
+        body(unused, V0, "x() + c.0[0] as u32", "x()"),
+        body(unused, OPTIMISED, "x() + c.0[0] as u32", "x()"),
+    ]);
+    // What optimised code calls without a use for the argument has anything there.
+    let says: &[&str] = &["detached app::g", "note `app::g` called otherwise"];
+    check(&[
+        Case { says, ..body(large, OPTIMISED, "x()", "x() + c.0[0] as u32") },
+        Case { says, ..body(reference, OPTIMISED, "x()", "x() + b.0[0] as u32") },
+        Case { says, ..body(number, OPTIMISED, "x()", "x() + a + 1") },
+    ]);
+}

@@ -74,6 +74,9 @@ fn lines(verdict: &Verdict) -> BTreeSet<String> {
     }
     let note = |note: &String| {
         let note = note.replace(" that exist keep their old code: they captured other things", "");
+        let called = " takes its arguments or gives its result in another way now: who was made to \
+                      call the old one keeps it";
+        let note = note.replace(called, " called otherwise");
         let state = note.find(" have another layout now: ").unwrap_or(note.len());
         format!("note {}", &note[..state])
     };

@@ -109,11 +109,50 @@ fn traits_whose_objects_have_another_method_table_are_refused() {
             says: &["refused dyn app::T: its method table changes (`zero` is added)"],
         },
         Case {
-            name: "other bodies, drop glue and impls in front",
+            name: "drop glue, which the tables of objects that exist do not have",
+            flags: V0,
+            old: plain,
+            new: with(
+                "impl Drop for S { fn drop(&mut self) {} }
+                pub trait T { fn one(&self) -> u32; fn two(&self) -> u32 { 2 } }
+                impl T for S { fn one(&self) -> u32 { self.a } }",
+            ),
+            says: &[
+                "refused <app::S as app::T>: its method table changes (dropping a value calls code now, and did not)",
+            ],
+        },
+        Case {
+            name: "drop glue behind a trait of the standard library, no more",
+            flags: &[],
+            old: "pub struct S; impl Drop for S { fn drop(&mut self) {} } pub fn f() -> Box<dyn std::any::Any> { Box::new(S) }",
+            new: "pub struct S; pub fn f() -> Box<dyn std::any::Any> { Box::new(S) }",
+            says: &[
+                "refused <app::S as core::any::Any>: its method table changes (dropping a value called code, and no longer does)",
+            ],
+        },
+        Case {
+            name: "drop glue of what a closure captured",
+            flags: &[],
+            old: "pub struct S(u32); pub fn f(s: S) -> Box<dyn Fn() -> u32> { Box::new(move || { let s = &s; s.0 }) }",
+            new: "pub struct S(u32); impl Drop for S { fn drop(&mut self) {} }
+                pub fn f(s: S) -> Box<dyn Fn() -> u32> { Box::new(move || { let s = &s; s.0 }) }",
+            says: &[
+                "refused <app::f::{closure_env#0} as core::ops::function::Fn<()>>: its method table changes (dropping a value calls code now, and did not)",
+            ],
+        },
+        Case {
+            name: "drop glue behind a closure that captures more",
+            flags: &[],
+            old: "pub fn f(s: u32) -> Box<dyn Fn() -> u32> { Box::new(move || s) }",
+            new: "pub fn f(s: u32) -> Box<dyn Fn() -> u32> { let t = vec![s]; Box::new(move || t[0]) }",
+            says: &["note closures of `app::f`"],
+        },
+        Case {
+            name: "other bodies and impls in front",
             flags: &[],
             old: plain,
             new: with(
-                "impl Clone for S { fn clone(&self) -> S { S { a: 1 } } } impl Drop for S { fn drop(&mut self) {} }
+                "impl Clone for S { fn clone(&self) -> S { S { a: 1 } } }
                 pub trait T { fn one(&self) -> u32; fn two(&self) -> u32 { 3 } }
                 impl T for u8 { fn one(&self) -> u32 { 1 } } impl T for S { fn one(&self) -> u32 { self.a + 1 } }
                 pub fn h() -> Box<dyn T> { Box::new(1_u8) }",

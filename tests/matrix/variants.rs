@@ -47,7 +47,22 @@ const WITH_TYPES: &[&str] = &[
     "two closures change places",
     "an impl in front of others, and their bodies",
     "a static of another type",
+    "a static becomes mutable",
+    "an immutable static becomes a `static mut`",
+    "a `Drop` more on values that exist",
+    "a `Drop` more where there are trait objects",
     "the state of a running future",
+];
+
+/// Rows in which something is called in another way than before.
+const CALLS: &[&str] = &[
+    "a small struct to an `extern \"C\"` function",
+    "an option from an `extern \"C-unwind\"` function",
+    "a large struct to an `extern \"C\"` function",
+    "`#[track_caller]`",
+    "the body of a function that a loop calls",
+    "the body of a function and its caller, which is called by a loop too",
+    "a parameter without a niche",
 ];
 
 fn settings(fixture: &Fixture, settings: &str) {
@@ -90,7 +105,15 @@ fn all(name: &'static str, prepare: fn(&Fixture), names: &[&[&str]], otherwise: 
 #[test]
 fn opt_level_1_and_one_codegen_unit() {
     let prepare = |f: &Fixture| settings(f, "opt-level = 1\ncodegen-units = 1");
-    all("opt-level = 1, codegen-units = 1", prepare, &[ANYWHERE, WITH_TYPES], &[]);
+    // Where nothing has a use for an argument, its callers leave anything there.
+    let values = &[
+        ("located", "1508"),
+        ("unused", "1812"),
+        ("thread", "(1212,Some(1303),1409,1507,1708,1806)"),
+    ];
+    let name = "the body of a function and its caller, which is called by a loop too";
+    let otherwise = [(name, Warns(values, "`app::calls::unused` takes its arguments"))];
+    all("opt-level = 1, codegen-units = 1", prepare, &[ANYWHERE, WITH_TYPES, CALLS], &otherwise);
 }
 
 /// Symbols alone tell that pointers go on in old code and that a static is a new one.
@@ -135,7 +158,14 @@ fn names_that_tell_nothing_of_types() {
     let prepare = |f: &Fixture| flags(f, "\"-Csymbol-mangling-version=v0\"");
     // The new static has the name of the old one.
     let refused = ("a static of another type", Refused("statics::NAMES", "changes its type"));
-    all("v0 mangling", prepare, &[ANYWHERE, WITH_TYPES], &[refused]);
+    let [pair, half, large, ..] = CALLS else { unreachable!("more rows than these") };
+    let otherwise = [
+        refused,
+        (pair, Warns(&[("pair", "1213")], "`app::calls::pair` takes its arguments")),
+        (half, Warns(&[("half", "Some(1304)")], "`app::calls::half` takes its arguments")),
+        (large, Warns(&[("large", "1410")], "`app::calls::large` takes its arguments")),
+    ];
+    all("v0 mangling", prepare, &[ANYWHERE, WITH_TYPES, CALLS], &otherwise);
 }
 
 #[test]
@@ -153,7 +183,7 @@ fn functions_that_the_linker_folds() {
 #[test]
 fn every_name_is_that_of_a_row() {
     let known: Vec<&str> = rows::ALL.iter().flat_map(|g| g.rows.iter().map(|r| r.name)).collect();
-    for name in ANYWHERE.iter().chain(WITH_TYPES) {
+    for name in ANYWHERE.iter().chain(WITH_TYPES).chain(CALLS) {
         assert!(known.contains(name), "{name}");
     }
 }

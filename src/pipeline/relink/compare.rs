@@ -96,6 +96,8 @@ pub fn compare(units: &[UnitChange], gone: &Meanings) -> anyhow::Result<Changes>
     };
     let is_new = |name: &&String| !old.functions.contains_key(*name);
     changes.added = new.functions.keys().filter(is_new).cloned().collect();
+    changes.data.extend(moved(&old.data, &new.mutable));
+    changes.data.extend(moved(&old.mutable, &new.data));
     changes.removed.functions = removed(&old.functions, &new.functions);
     changes.removed.data = removed(&old.data, &new.data);
     let values = changed(&old.mutable, &new.mutable, &BTreeMap::new());
@@ -122,6 +124,16 @@ fn changed(
         }
     }
     changed
+}
+
+/// What can be written now and could not before, or the other way round: in spite of its name it
+/// is another thing, since the old one stays where it is.
+fn moved(
+    old: &HashMap<String, Vec<(Fingerprint, Piece)>>,
+    new: &HashMap<String, Vec<(Fingerprint, Piece)>>,
+) -> Vec<(String, Piece)> {
+    let both = new.iter().filter(|(name, _)| old.contains_key(*name));
+    both.filter_map(|(name, pieces)| Some((name.clone(), pieces.first()?.1.clone()))).collect()
 }
 
 fn removed(

@@ -15,7 +15,7 @@ use object::elf::{
 
 use super::binary::program::TlsLayout;
 use super::binary::{Draft, DraftReloc, Reloc, Target};
-use super::processor::{Bound, Processor, Site};
+use super::processor::{Bound, Convention, Processor, Site};
 
 /// The thread pointer points to two words of the loader's; the executable's block comes after
 /// them.
@@ -99,6 +99,10 @@ impl Processor for Aarch64 {
         } else {
             None
         }
+    }
+
+    fn convention(&self, _: &[u8]) -> Option<Convention> {
+        None
     }
 
     /// ELF Handling For Thread-Local Storage, variant I.

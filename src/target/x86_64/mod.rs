@@ -2,6 +2,7 @@
 //! must look like at a function's entry.
 
 mod bind;
+mod convention;
 mod entry;
 mod instruction;
 #[cfg(test)]
@@ -14,7 +15,7 @@ use object::Architecture;
 
 use super::binary::program::TlsLayout;
 use super::binary::{Draft, DraftReloc, Reloc, Target};
-use super::processor::{Bound, Processor, Site};
+use super::processor::{Bound, Convention, Processor, Site};
 
 /// The processor.
 #[derive(Debug)]
@@ -83,6 +84,10 @@ impl Processor for X86_64 {
 
     fn entry_hazard(&self, code: &[u8], room: u64) -> Option<&'static str> {
         entry::hazard(code, room)
+    }
+
+    fn convention(&self, code: &[u8]) -> Option<Convention> {
+        Some(convention::of(code))
     }
 
     /// ELF Handling For Thread-Local Storage, variant II: the executable's block ends at the

@@ -139,4 +139,79 @@ const ROWS: &[Row] = &[
         ],
         Prints(&[("said", "from a new file")]),
     ),
+    row(
+        "an immutable static becomes a thread-local",
+        &[
+            (
+                S,
+                "static FIXED: u32 = 1;",
+                "thread_local!(static FIXED: Cell<u32> = const { Cell::new(8) });",
+            ),
+            (S, "    FIXED\n", "    FIXED.get()\n"),
+        ],
+        Prints(&[("fixed", "8")]),
+    ),
+    row(
+        "an immutable static becomes a `static mut`",
+        &[
+            (S, "static FIXED: u32 = 1;", "static mut FIXED: u32 = 9;"),
+            (S, "    FIXED\n", "    // SAFETY: nobody writes to it.\n    unsafe { FIXED }\n"),
+        ],
+        Prints(&[("fixed", "9")]),
+    ),
+    row(
+        "a `static mut` becomes an atomic",
+        &[
+            (S, "static mut OPEN: u32 = 50;", "static OPEN: AtomicU32 = AtomicU32::new(52);"),
+            (S, "unsafe { OPEN }", "OPEN.load(Ordering::SeqCst)"),
+        ],
+        Warns(&[("open", "52")], "statics::OPEN"),
+    ),
+    row(
+        "a `LazyLock` becomes a `OnceLock`",
+        &[
+            (
+                S,
+                "LAZY: LazyLock<u32> = LazyLock::new(|| 40)",
+                "LAZY: OnceLock<u32> = OnceLock::new()",
+            ),
+            (S, "        *LAZY,\n", "        *LAZY.get_or_init(|| 42),\n"),
+            (S, "use std::sync::{LazyLock, Mutex};", "use std::sync::{Mutex, OnceLock};"),
+        ],
+        Warns(&[("lazy", "42")], "statics::LAZY"),
+    ),
+    row(
+        "an atomic becomes a thread-local",
+        &[
+            (
+                S,
+                "static COUNT: AtomicU32 = AtomicU32::new(0);",
+                "thread_local!(static COUNT: Cell<u32> = const { Cell::new(0) });",
+            ),
+            (S, "COUNT.fetch_add(1, Ordering::SeqCst)", "COUNT.replace(COUNT.get() + 1)"),
+            (S, "COUNT.load(Ordering::SeqCst) as usize", "COUNT.get() as usize"),
+        ],
+        Warns(&[("together", "false"), ("names", "false"), ("owned", "false")], "statics::COUNT"),
+    )
+    .lasting(&[("names", "false"), ("owned", "false")]),
+    row(
+        "a `static mut` becomes immutable",
+        &[
+            (S, "static mut OPEN: u32 = 50;", "static OPEN: u32 = 53;"),
+            (S, "    // SAFETY: only one thread calls this.\n    unsafe { OPEN }", "    OPEN"),
+        ],
+        Prints(&[("open", "53")]),
+    ),
+    row(
+        "a `static mut` that is written to, in the place of an immutable one",
+        &[
+            (S, "static FIXED: u32 = 1;", "static mut FIXED: u32 = 9;"),
+            (
+                S,
+                "    FIXED\n",
+                "    // SAFETY: nobody else writes to it.\n    unsafe {\n        FIXED = (FIXED + 1).min(12);\n        FIXED\n    }\n",
+            ),
+        ],
+        Prints(&[("fixed", "12")]),
+    ),
 ];

@@ -346,4 +346,21 @@ const ROWS: &[Row] = &[
         )],
         Prints(&[("depth", "20")]),
     ),
+    row(
+        "a comment with a test in it",
+        &[(F, "fn plain()", "/// ```\n/// assert!(true);\n/// ```\nfn plain()")],
+        Nothing,
+    ),
+    row(
+        "a function becomes `async`",
+        &[
+            (F, "fn giving() -> u32 {\n    40", "async fn giving() -> u32 {\n    47"),
+            (
+                F,
+                "        giving(),",
+                "        match std::pin::pin!(giving()).as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop())) {\n            std::task::Poll::Ready(given) => given,\n            std::task::Poll::Pending => 0,\n        },",
+            ),
+        ],
+        Prints(&[("giving", "47")]),
+    ),
 ];

@@ -1,5 +1,6 @@
 //! The table.
 
+mod calls;
 mod closures;
 mod data;
 mod flow;
@@ -13,6 +14,7 @@ use crate::table::Group;
 /// All groups.
 pub const ALL: &[Group] = &[
     functions::GROUP,
+    calls::GROUP,
     types::GROUP,
     traits::GROUP,
     closures::GROUP,

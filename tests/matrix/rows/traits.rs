@@ -272,4 +272,39 @@ const ROWS: &[Row] = &[
         ],
         Prints(&[("unit", "15")]),
     ),
+    row(
+        "a `Drop` more where there are trait objects",
+        &[
+            (
+                T,
+                "struct Cat;",
+                "static DROPPED: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);\n\nstruct Cat;\n\nimpl Drop for Cat {\n    fn drop(&mut self) {\n        DROPPED.fetch_add(1, std::sync::atomic::Ordering::SeqCst);\n    }\n}",
+            ),
+            (
+                T,
+                "    drop(made.shelf.borrow_mut().pop());\n    70",
+                "    let before = DROPPED.load(std::sync::atomic::Ordering::SeqCst);\n    drop(made.shelf.borrow_mut().pop());\n    DROPPED.load(std::sync::atomic::Ordering::SeqCst) - before + 70",
+            ),
+        ],
+        Refused("Cat as app::traits::Speaks", "dropping a value calls code now"),
+    ),
+    row(
+        "a trait object becomes one of a supertrait",
+        &[(
+            T,
+            "        made.animal.limbs(),\n",
+            "        {\n            let swims: &dyn Swims = &*made.animal;\n            swims.fins()\n        },\n",
+        )],
+        Prints(&[("limbs", "60")]),
+    ),
+    row(
+        "a body behind a supertrait",
+        &[(T, "        60\n", "        61\n")],
+        Prints(&[("limbs", "65")]),
+    ),
+    row(
+        "supertraits in another order where there are trait objects",
+        &[(T, "trait Animal: Walks + Swims {", "trait Animal: Swims + Walks {")],
+        Refused("Animal", ""),
+    ),
 ];

@@ -305,4 +305,40 @@ const ROWS: &[Row] = &[
         ],
         Prints(&[("counted", "[2, 3]")]),
     ),
+    row(
+        "a `Drop` more on values that exist",
+        &[(
+            T,
+            "/// There are always some",
+            "impl Drop for Queued {\n    fn drop(&mut self) {\n        DROPS.lock().unwrap().push(\"queued.\".into());\n    }\n}\n\n/// There are always some",
+        )],
+        Prints(&[("dropped", "queued.one.")]),
+    ),
+    row(
+        "a field that frees memory, in values that exist",
+        &[
+            (T, "    place: u32,\n", "    place: Box<u32>,\n"),
+            (T, "Queued { place: 8 }, Queued { place: 9 }", "Queued { place: Box::new(8) }"),
+            (
+                T,
+                "queue.push_back(Queued { place: 8 })",
+                "queue.push_back(Queued { place: Box::new(8) })",
+            ),
+            (T, "first.place / 10", "*first.place / 10"),
+        ],
+        Refused("types::Queued", "`place`"),
+    ),
+    row(
+        "another integer behind an enum",
+        &[(T, "#[repr(u8)]", "#[repr(u16)]")],
+        Refused("types::Level", ""),
+    ),
+    row(
+        "a field with a niche",
+        &[
+            (T, "    number: u32,\n", "    number: std::num::NonZeroU32,\n"),
+            (T, "Plainly { number: 8 }", "Plainly { number: std::num::NonZeroU32::MIN }"),
+        ],
+        Refused("types::Plainly", "`number`"),
+    ),
 ];

@@ -151,4 +151,9 @@ const ROWS: &[Row] = &[
         &[("rust-toolchain.toml", "", "[toolchain]\nchannel = \"nightly\"\n")],
         Restart("toolchain"),
     ),
+    row(
+        "a file that a build script reads",
+        &[("parts/name.txt", "parts", "pieces")],
+        Restart("build script"),
+    ),
 ];

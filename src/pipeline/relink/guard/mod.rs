@@ -4,6 +4,7 @@
 
 mod apply;
 mod closures;
+mod conventions;
 mod difference;
 mod functions;
 mod gone;
@@ -23,6 +24,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use super::collect::Obstacle;
+use super::names;
 use crate::target::binary::program::without_llvm_suffix;
 use crate::target::binary::{ObjectFile, SectionKind};
 use gone::Gone;
@@ -100,6 +102,10 @@ impl Guard {
                 known && is.contains(&**name)
             });
         }
+        let called_otherwise =
+            conventions::changed((old, &old_side), (new, &new_side), &verdict.detached)?;
+        verdict.notes.extend(called_otherwise.iter().map(|name| convention_note(name)));
+        verdict.detached.extend(called_otherwise);
         verdict.off = blind((old, &old_side), (new, &new_side)).then(|| OFF.to_owned());
         Ok(verdict)
     }
@@ -118,7 +124,7 @@ impl Guard {
             refused.extend(held.into_iter().map(held_obstacle));
         }
         let carried = carried.into_iter().map(|culprit| culprit.name.clone()).collect();
-        refused.extend(tables::compare(old, new, &changed.objects).iter().map(table_obstacle));
+        refused.extend(tables::compare(old, new, &changed).iter().map(table_obstacle));
         let mut notes: Vec<String> = changed.renamed.iter().map(rename_note).collect();
         let (made, follow) = notes::causes(&changed.made);
         let told = |function: &&String| !follow.contains(function.as_str());
@@ -214,6 +220,14 @@ fn static_note(changed: &statics::RetypedStatic) -> String {
     format!(
         "the static `{name}` changes its type from `{old}` to `{new}`: new code starts with its \
         initial value"
+    )
+}
+
+fn convention_note(symbol: &str) -> String {
+    format!(
+        "`{}` takes its arguments or gives its result in another way now: who was made to call the \
+        old one keeps it",
+        names::readable(symbol)
     )
 }
 

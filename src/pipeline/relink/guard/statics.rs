@@ -39,7 +39,8 @@ pub fn compare(old: &Side<'_>, new: &Side<'_>, gone: &Gone) -> Vec<RetypedStatic
             None => gone.statics.get(&*name).cloned(),
         };
         match before {
-            Some(before) if is_mutable(new, symbol) => {
+            // One that could not be written before is another one, whatever its name.
+            Some(before) if is_mutable(new, symbol) && !was_immutable(old, symbol) => {
                 add(&mut found, readable(symbol), (&before, &new.type_text(at)), true);
             }
             Some(_) => {}
@@ -100,6 +101,10 @@ fn value_type(storage: &str) -> String {
         Some(inner.strip_suffix(", ()").or(inner.strip_suffix(", !")).unwrap_or(inner))
     });
     naming::readable(value.unwrap_or(storage))
+}
+
+fn was_immutable(old: &Side<'_>, symbol: &[u8]) -> bool {
+    old.statics.contains_key(symbol) && !is_mutable(old, symbol)
 }
 
 /// Whether any object keeps the static where it can be written.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::naming;
 use super::side::{At, Side};
+use super::types::ChangedTypes;
 use crate::pipeline::relink::names::readable;
 use crate::target::binary::{ObjectFile, SectionKind};
 
@@ -21,6 +22,8 @@ pub struct ChangedTable {
 struct Table {
     of: String,
     trait_: String,
+    /// Whether there is code to drop a value.
+    drops: bool,
     slots: Vec<Slot>,
 }
 
@@ -46,17 +49,17 @@ const TABLE: &str = ">::{vtable}";
 /// Traits of the toolchain do not change while the program runs.
 const FIXED: [&str; 3] = ["core::", "alloc::", "std::"];
 
-/// Compares the tables that both sides have. `lengths` tells of trait objects for which another
-/// length is known already.
-pub fn compare(
-    old: &Side<'_>,
-    new: &Side<'_>,
-    lengths: &BTreeMap<String, String>,
-) -> Vec<ChangedTable> {
+/// Compares the tables that both sides have. `changed` tells of trait objects for which another
+/// length is known already, and of environments that are others now.
+pub fn compare(old: &Side<'_>, new: &Side<'_>, types: &ChangedTypes) -> Vec<ChangedTable> {
     let (before, now) = (tables(old), tables(new));
     let mut changed = Vec::new();
     for (trait_, tables) in &now {
         let Some(known) = before.get(trait_) else { continue };
+        changed.extend(drops_changed(known, tables, types));
+        if is_fixed(trait_) {
+            continue;
+        }
         if let Some(text) = methods_moved(&methods(known), &methods(tables)) {
             changed.push(ChangedTable { item: format!("dyn {trait_}"), text });
             continue;
@@ -69,12 +72,38 @@ pub fn compare(
             }
         }
     }
-    for (item, text) in lengths {
+    for (item, text) in &types.objects {
         if !changed.iter().any(|c| c.item == *item) {
             changed.push(ChangedTable { item: item.clone(), text: text.clone() });
         }
     }
     changed
+}
+
+/// Types whose values are dropped by code now, or no longer: the tables of those that exist say
+/// otherwise.
+fn drops_changed(old: &[Table], new: &[Table], types: &ChangedTypes) -> Vec<ChangedTable> {
+    let mut found = Vec::new();
+    for table in new.iter().filter(|table| !types.made.contains(&table.of)) {
+        let before = old.iter().find(|known| known.of == table.of);
+        if before.is_some_and(|before| before.drops != table.drops) {
+            let of = naming::readable(&table.of);
+            let item = match table.trait_ == "_" {
+                true => of,
+                false => format!("<{of} as {}>", table.trait_),
+            };
+            let text = match table.drops {
+                true => "dropping a value calls code now, and did not",
+                false => "dropping a value called code, and no longer does",
+            };
+            found.push(ChangedTable { item, text: text.to_owned() });
+        }
+    }
+    found
+}
+
+fn is_fixed(trait_: &str) -> bool {
+    trait_ == "_" || FIXED.iter().any(|f| trait_.starts_with(f))
 }
 
 fn tables(side: &Side<'_>) -> BTreeMap<String, Vec<Table>> {
@@ -91,9 +120,6 @@ fn table(side: &Side<'_>, at: At) -> Option<Table> {
     let tree = side.tree(at);
     let name = std::str::from_utf8(tree.dies[at.die].name).ok()?;
     let (of, trait_) = split(name.strip_prefix('<')?.strip_suffix(TABLE)?)?;
-    if trait_ == "_" || FIXED.iter().any(|f| trait_.starts_with(f)) {
-        return None;
-    }
     let size = tree.type_of(at.die).map(|t| tree.dies[t].size)?;
     let place = tree.place(at.die)?;
     let object = tree.sections.object;
@@ -106,7 +132,8 @@ fn table(side: &Side<'_>, at: At) -> Option<Table> {
             found.map_or(Slot::Vacant, |r| target(side, object, &relocs[r]))
         })
         .collect();
-    Some(Table { of: of.to_owned(), trait_: trait_.to_owned(), slots })
+    let drops = relocs.binary_search_by_key(&place.offset, |r| r.offset).is_ok();
+    Some(Table { of: of.to_owned(), trait_: trait_.to_owned(), drops, slots })
 }
 
 /// What a slot refers to.

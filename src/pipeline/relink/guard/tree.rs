@@ -6,6 +6,9 @@ use gimli::{AttributeValue, DwAt, DwTag, EntriesRaw, UnitHeader, constants as dw
 
 use super::sections::{Place, Sections, Slice};
 
+/// So many parameters tell how a unit is compiled.
+const PARAMETERS_LOOKED_AT: usize = 64;
+
 /// What an entry describes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -79,6 +82,8 @@ pub struct Tree<'a> {
     pub dies: Vec<Die<'a>>,
     offsets: Vec<u32>,
     places: Vec<(usize, Place)>,
+    /// How many parameters are on the stack, among those of which this was looked at.
+    on_stack: (usize, usize),
 }
 
 impl<'a> Tree<'a> {
@@ -88,7 +93,7 @@ impl<'a> Tree<'a> {
     /// Where the debug information is malformed or in a form that is not known.
     pub fn read(sections: &'a Sections<'a>) -> anyhow::Result<Self> {
         let dies = vec![Die::new(Kind::Unit)];
-        let tree = Tree { sections, dies, offsets: vec![0], places: Vec::new() };
+        let tree = Tree { sections, dies, offsets: vec![0], places: Vec::new(), on_stack: (0, 0) };
         let mut reader = Reader { tree, open: Vec::new() };
         let mut units = sections.info().units();
         let what = || {
@@ -108,6 +113,12 @@ impl<'a> Tree<'a> {
     /// Where a static stands.
     pub fn place(&self, die: usize) -> Option<Place> {
         self.places.iter().find(|(d, _)| *d == die).map(|(_, place)| *place)
+    }
+
+    /// Whether the code puts its functions' parameters on the stack as they come, be they used or
+    /// not: it is not optimised.
+    pub fn stores_parameters(&self) -> bool {
+        self.on_stack.0 * 2 > self.on_stack.1
     }
 
     fn find(&self, offset: u32) -> Option<usize> {
@@ -196,7 +207,7 @@ impl<'a> Reader<'a> {
             let (depth, offset) = (raw.next_depth(), (start + raw.next_offset().0) as u32);
             let Some(abbreviation) = raw.read_abbreviation()? else { continue };
             if depth > passing {
-                raw.skip_attributes(abbreviation.attributes())?;
+                self.pass_over(&mut raw, abbreviation)?;
                 continue;
             }
             passing = isize::MAX;
@@ -221,6 +232,36 @@ impl<'a> Reader<'a> {
         }
         self.close(isize::MIN);
         Ok(())
+    }
+
+    /// Passes over an entry inside of a function's body.
+    fn pass_over(
+        &mut self,
+        raw: &mut EntriesRaw<'_, Slice<'a>>,
+        abbreviation: &gimli::Abbreviation,
+    ) -> anyhow::Result<()> {
+        let enough = self.tree.on_stack.1 >= PARAMETERS_LOOKED_AT;
+        if enough || abbreviation.tag() != dw::DW_TAG_formal_parameter {
+            return Ok(raw.skip_attributes(abbreviation.attributes())?);
+        }
+        for spec in abbreviation.attributes() {
+            let value = raw.read_attribute(*spec)?.raw_value();
+            if spec.name() == dw::DW_AT_location {
+                self.parameter_at(&value);
+            }
+        }
+        Ok(())
+    }
+
+    fn parameter_at(&mut self, location: &AttributeValue<Slice<'a>>) {
+        let expression = match location {
+            AttributeValue::Exprloc(expression) => expression.0.slice(),
+            AttributeValue::Block(block) => block.slice(),
+            _ => &[],
+        };
+        let on_stack = expression.first() == Some(&dw::DW_OP_fbreg.0);
+        self.tree.on_stack.0 += usize::from(on_stack);
+        self.tree.on_stack.1 += 1;
     }
 
     fn close(&mut self, depth: isize) {
@@ -271,6 +312,7 @@ impl<'a> Reader<'a> {
                 let place = self.place(&value, unit);
                 self.tree.places.extend(place.map(|p| (self.tree.dies.len(), p)));
             }
+            dw::DW_AT_location if die.kind == Kind::Parameter => self.parameter_at(&value),
             dw::DW_AT_str_offsets_base => {
                 if let AttributeValue::SecOffset(base) = value {
                     unit.str_offsets = gimli::DebugStrOffsetsBase(base);
