@@ -250,7 +250,12 @@ impl Work {
     /// The inputs that have settled.
     fn collect_inputs(&mut self) -> Option<Saved> {
         let now = Instant::now();
-        if self.inputs.due().is_none_or(|due| due > now) || self.hold_unfinished(now) {
+        let is_due = |inputs: &Settle| inputs.due().is_some_and(|due| due <= now);
+        if !is_due(&self.inputs) || self.hold_unfinished(now) {
+            return None;
+        }
+        self.note_untold(now);
+        if !is_due(&self.inputs) {
             return None;
         }
         let mut saved = Saved::at(now);
@@ -269,6 +274,18 @@ impl Work {
             saved.files.push(file);
         }
         (!saved.files.is_empty() || !saved.same.is_empty()).then_some(saved)
+    }
+
+    /// On a busy machine a save's events come in pieces, the next one when the last has settled, and
+    /// some changes have none, such as those through another name of the file. All that is there now
+    /// is one save, of which no half may become a patch.
+    fn note_untold(&mut self, now: Instant) {
+        for file in self.contents.touched() {
+            if !self.inputs.has(&file) {
+                let what = if file.exists() { What::Written } else { What::Gone };
+                self.inputs.note(&file, what, now);
+            }
+        }
     }
 
     /// The others that have settled. Most are an editor's, and gone by now.

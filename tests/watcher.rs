@@ -159,6 +159,22 @@ fn two_files_in_one_save_are_told_together() {
 }
 
 #[test]
+fn a_file_of_which_no_event_tells_is_part_of_the_next_save() {
+    let bench = bench(&["a.rs", "b.rs"]);
+    // The folder of another name of the file is told of what is written by that name.
+    let elsewhere = tempfile::tempdir_in(bench.folder.path().parent().unwrap()).unwrap();
+    let other = elsewhere.path().join("b.rs");
+    fs::hard_link(bench.path("b.rs"), &other).unwrap();
+    fs::write(other, "new").unwrap();
+    replace(&bench.path("a.rs"), "new");
+    assert_eq!(bench.saved().files, [bench.path("a.rs"), bench.path("b.rs")]);
+    fs::remove_file(bench.path("a.rs")).unwrap();
+    let saved = bench.saved();
+    assert_eq!((saved.files, saved.gone), (vec![bench.path("a.rs")], vec![bench.path("a.rs")]));
+    bench.nothing_more();
+}
+
+#[test]
 fn a_burst_ends_with_the_final_content_and_nothing_after_it() {
     let bench = bench(&["src/main.rs"]);
     for n in 0..200 {

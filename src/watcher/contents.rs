@@ -1,6 +1,8 @@
 //! What each input's content was when it was told last.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -12,12 +14,15 @@ pub(super) struct Contents {
     known: BTreeMap<PathBuf, Option<Content>>,
 }
 
-/// What was in a file, and when it was written, which tells whether it was written again.
+/// What was in a file, and which writing of it that was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Content {
     hash: blake3::Hash,
-    written: (SystemTime, u64),
+    written: Written,
 }
+
+/// When a file was written and which file it is, which tells whether it was written again.
+type Written = (SystemTime, u64);
 
 impl Contents {
     /// Takes these inputs instead of those before; those that may have changed behind our back.
@@ -45,6 +50,17 @@ impl Contents {
     /// All inputs.
     pub fn files(&self) -> Vec<PathBuf> {
         self.known.keys().cloned().collect()
+    }
+
+    /// The inputs that were written, made or removed since they were read, by the look of them.
+    pub fn touched(&self) -> Vec<PathBuf> {
+        let touched = |(file, known): &(&PathBuf, &Option<Content>)| {
+            let data = std::fs::metadata(file).ok();
+            // A folder has no content, so that nothing is known of it.
+            let file = data.as_ref().is_none_or(|data| data.is_file());
+            file && data.as_ref().map(written) != known.map(|content| content.written)
+        };
+        self.known.iter().filter(touched).map(|(file, _)| file.clone()).collect()
     }
 
     /// What an input's content is now, compared with the last time; remembers it.
@@ -76,10 +92,12 @@ pub(super) enum News {
 }
 
 fn content(file: &Path) -> Option<Content> {
-    use std::os::unix::fs::MetadataExt;
     // Before the content, so that whoever writes in between is noticed the next time.
-    let data = std::fs::metadata(file).ok()?;
-    let written = (data.modified().unwrap_or(SystemTime::UNIX_EPOCH), data.ino());
+    let written = written(&std::fs::metadata(file).ok()?);
     let bytes = std::fs::read(file).ok()?;
     Some(Content { hash: blake3::hash(&bytes), written })
+}
+
+fn written(data: &Metadata) -> Written {
+    (data.modified().unwrap_or(SystemTime::UNIX_EPOCH), data.ino())
 }

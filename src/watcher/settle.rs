@@ -98,6 +98,11 @@ impl Settle {
         }
     }
 
+    /// Whether something happened to this file.
+    pub fn has(&self, file: &Path) -> bool {
+        self.pending.contains_key(file)
+    }
+
     /// When all files will be at rest, if nothing more happens.
     pub fn due(&self) -> Option<Instant> {
         let rest = self.pending.values().map(Pending::due).max()?;
