@@ -269,6 +269,26 @@ fn a_manifest_asks_for_a_restart() {
 }
 
 #[test]
+fn a_target_directory_that_was_cleaned_asks_for_a_restart_and_gets_one() {
+    let fixture = Fixture::copy("growing");
+    let mut watch = Watch::start_with(&fixture, &["--restart", "auto"]);
+    let first = watch.started().pid;
+    fixture.edit(MAIN, NONE, &extra("first"));
+    watch.applied();
+    // Of `cargo clean` what matters here, without the dependencies, which take long to compile.
+    std::fs::remove_dir_all(fixture.store().join("units")).expect("the captures");
+    fixture.edit(MAIN, &extra("first"), &extra("cleaned"));
+    let required = watch.wait("restart-required");
+    assert!(required.text("cause").contains("cargo clean"), "{required:?}");
+    assert_ne!(watch.wait("program-started").number("pid"), u64::from(first));
+    watch.wait_values(&[("extra", "cleaned")]);
+    fixture.edit(MAIN, &extra("cleaned"), &extra("patched"));
+    watch.applied();
+    watch.wait_values(&[("extra", "patched")]);
+    watch.stop();
+}
+
+#[test]
 fn a_restart_when_the_user_has_asked_for_automatic_ones() {
     let fixture = Fixture::copy("growing");
     let mut watch = Watch::start_with(&fixture, &["--restart", "auto"]);

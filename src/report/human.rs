@@ -90,7 +90,7 @@ impl Human {
                 ("Restart", YELLOW, format!("needed: {cause}"))
             }
             Event::RestartRequired { cause, files } => {
-                ("Restart", YELLOW, format!("needed: {cause} ({})", list(&names(files))))
+                ("Restart", YELLOW, format!("needed: {cause} ({})", list(&places(files))))
             }
             Event::DeviceGone { device } => (
                 "Device",
@@ -276,6 +276,13 @@ impl Built {
         let t = &self.timings;
         format!("rustc {:.0}, link {:.0}", t.thin, t.relink + t.diff)
     }
+}
+
+/// Files as seen from where we are.
+fn places(files: &[PathBuf]) -> Vec<String> {
+    let here = std::env::current_dir().unwrap_or_default();
+    let place = |file: &PathBuf| file.strip_prefix(&here).unwrap_or(file).display().to_string();
+    files.iter().map(place).collect()
 }
 
 /// Files as people call them: by name, with the folder where the name alone says little.

@@ -42,6 +42,11 @@ pub(super) struct Build {
 }
 
 impl Build {
+    /// Whether what patches are made from is no longer there.
+    pub fn was_removed(&self) -> bool {
+        self.fat.units.iter().any(|unit| !unit.baseline.exists())
+    }
+
     /// Watches the inputs, starts the program, and prepares for patches.
     pub fn start(
         desk: &Desk,

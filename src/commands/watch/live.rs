@@ -108,8 +108,28 @@ impl<'a> Live<'a> {
                 Err(RecvTimeoutError::Timeout) => self.on_time(),
                 Err(disconnected) => return Err(disconnected).context("nobody is left"),
             }
+            if self.restart_due
+                && let Some(code) = self.asked_to_end(inputs)
+            {
+                return Ok(code);
+            }
             self.go_on()?;
         }
+    }
+
+    /// A restart takes long: whoever has asked us to end meanwhile must not wait for another one.
+    fn asked_to_end(&mut self, inputs: &Receiver<Input>) -> Option<u8> {
+        for input in inputs.try_iter() {
+            match input {
+                Input::Signal(signal) if !key::is_asked_by(signal) => {
+                    if let Some(code) = self.signal(signal) {
+                        return Some(code);
+                    }
+                }
+                other => self.later.push(other),
+            }
+        }
+        None
     }
 
     /// An exit code ends us.
@@ -221,6 +241,7 @@ impl<'a> Live<'a> {
             self.queue.taken_back(files);
         }
         self.build.take_back(patch);
+        self.desk.reporter.text("             it comes again with the next save\n");
     }
 
     fn done(&mut self, done: Done) -> anyhow::Result<()> {
@@ -278,7 +299,13 @@ impl<'a> Live<'a> {
     fn failed(&mut self, error: &anyhow::Error, done: &Done) {
         let reporter = &self.desk.reporter;
         let found = failure(error);
-        if found.is_some_and(|failure| failure.kind == Kind::Refused) {
+        if self.build.was_removed() {
+            let cause =
+                "what the build has left in the target directory was removed (`cargo clean`)";
+            let files = done.job.files.clone();
+            reporter.emit(&Event::RestartRequired { cause: cause.into(), files });
+            self.offer_restart();
+        } else if found.is_some_and(|failure| failure.kind == Kind::Refused) {
             reporter.emit(&tell::refusal(done.patch, error));
             let cause = "a change that no patch can carry".to_string();
             reporter.emit(&Event::RestartRequired { cause, files: done.job.files.clone() });

@@ -83,7 +83,7 @@ fn what_needs_a_restart_is_named() {
     let event = Event::RestartRequired { cause, files: vec!["/w/p/build.rs".into()] };
     assert_eq!(
         human().line(&event).unwrap(),
-        "     Restart needed: a build script or one of its inputs changed (build.rs)\n"
+        "     Restart needed: a build script or one of its inputs changed (/w/p/build.rs)\n"
     );
 }
 
