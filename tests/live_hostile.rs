@@ -4,6 +4,8 @@
 mod support;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use support::{Fixture, Watch, command, run, values};
 
@@ -29,15 +31,17 @@ fn tick(watch: &mut Watch, what: &str, version: u32) -> u64 {
 /// Two patches reach a program that was started with these arguments; it is left running.
 #[track_caller]
 fn patched(fixture: &Fixture, bin: &str, args: &[&str]) -> Watch {
-    let what = bin.replace('_', "-");
-    let mut all = vec!["--bin", bin];
-    all.extend(args);
-    let mut watch = Watch::start_with(fixture, &all);
-    let mut last = tick(&mut watch, &what, 0);
+    let watch = Watch::start_with(fixture, &[&["--bin", bin], args].concat());
+    two_patches(fixture, watch, &bin.replace('_', "-"))
+}
+
+#[track_caller]
+fn two_patches(fixture: &Fixture, mut watch: Watch, what: &str) -> Watch {
+    let mut last = tick(&mut watch, what, 0);
     for n in 1..=2 {
         edit(fixture, n - 1, n);
         watch.applied();
-        let number = tick(&mut watch, &what, n);
+        let number = tick(&mut watch, what, n);
         assert!(number > last, "{number} after {last}");
         last = number;
     }
@@ -83,13 +87,29 @@ fn a_filter_on_all_threads_refuses_patches_by_name() {
     watch.stop();
 }
 
+/// A folder that whoever has given up root's rights can still write to.
+fn folder_for_anybody() -> Option<tempfile::TempDir> {
+    let mode = |folder: &Path| fs::metadata(folder).map_or(0, |data| data.permissions().mode());
+    let places = [std::env::temp_dir(), "/tmp".into(), "/var/tmp".into(), "/dev/shm".into()];
+    let place = places.iter().find(|place| place.ancestors().all(|f| mode(f) & 0o001 != 0))?;
+    let folder = tempfile::tempdir_in(place).expect("a folder");
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o1777)).expect("a mode");
+    Some(folder)
+}
+
 #[test]
 fn rights_given_up_and_a_locked_room() {
     if !is_root() {
         skip!("only root can give up rights");
     }
+    let Some(folder) = folder_for_anybody() else {
+        skip!("no folder for temporary files that everybody can reach");
+    };
     let fixture = Fixture::copy("hostile");
-    patched(&fixture, "sheds", &["--", "root", "rights"]).stop();
+    let args = ["watch", "--message-format", "json", "--bin", "sheds", "--", "root", "rights"];
+    let mut tool = command(fixture.root(), &args);
+    tool.env("TMPDIR", folder.path());
+    two_patches(&fixture, Watch::spawn_command(tool), "sheds").stop();
 }
 
 #[test]
@@ -101,7 +121,6 @@ fn a_program_with_other_rights_than_its_user_sleeps() {
     run(command(fixture.root(), &["fat", "--bin", "no_main"])).expect_code(0);
     let file = fixture.path("setuid");
     fs::copy(fixture.path("target/debug/no_main"), &file).expect("a copy");
-    use std::os::unix::fs::PermissionsExt;
     std::os::unix::fs::chown(&file, Some(65534), None).expect("another owner");
     let threads = |mode: u32| {
         fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("a mode");
