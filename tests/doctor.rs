@@ -14,6 +14,8 @@ mod linkers;
 mod machine;
 #[path = "doctor/package.rs"]
 mod package;
+#[path = "doctor/places.rs"]
+mod places;
 #[path = "doctor/snapshots.rs"]
 mod snapshots;
 #[path = "doctor/traces.rs"]
@@ -24,7 +26,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, SystemTime};
 
 use package::{Package, script};
-use support::{Fixture, command, run};
+use support::{Fixture, Watch, command, run};
 
 #[test]
 fn settings_are_found_wherever_they_are_made() {
@@ -163,6 +165,26 @@ fn another_watch() {
     assert_eq!(unsafe { libc::flock(held.as_raw_fd(), libc::LOCK_EX) }, 0);
     let told = format!("process {} already watches", std::process::id());
     package.doctor(&[]).expect_check("warn", "other-watch", &told);
+}
+
+#[test]
+fn two_that_watch_one_target_directory() {
+    let fixture = Fixture::copy("growing");
+    let mut watch = Watch::start(&fixture);
+    let pid = watch.pid();
+    for name in ["watch", "patch"] {
+        let second = run(command(fixture.root(), &[name])).expect_code(4);
+        second
+            .expect_text(&format!("error: process {pid} is already at work in `"))
+            .expect_text("hint: end it, or use another directory with --target-dir");
+    }
+    let report = package::Report::of(run(command(fixture.root(), &["doctor"])), fixture.root());
+    report
+        .expect_check("warn", "other-watch", &format!("process {pid} already watches"))
+        .expect_text("fix: end it, or use another directory with --target-dir");
+    fixture.set("src/main.rs", "extra", "\"none\"", "\"some\"");
+    watch.applied();
+    watch.stop();
 }
 
 #[test]
