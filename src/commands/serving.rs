@@ -54,7 +54,7 @@ pub fn expected(fat: &FatBuild, store: &Store) -> Expected {
     let canary = Canary {
         rustc: fat.rustc_commit.clone(),
         target: fat.target.clone(),
-        // Patches are made for 64-bit processors only.
+        // Programs for others take no patches yet.
         pointer_width: 64,
         panic: fat.panic.clone(),
     };

@@ -3,6 +3,7 @@
 mod aarch64;
 pub mod android;
 pub mod apple;
+mod arm;
 pub mod binary;
 pub mod elf;
 pub mod linking;

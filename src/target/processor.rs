@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use object::Architecture;
 
 use super::binary::program::TlsLayout;
-use super::binary::{Draft, DraftReloc, Reloc, Target};
-use super::{aarch64, x86_64};
+use super::binary::{Draft, DraftReloc, Encoding, Encodings, Reloc, Target};
+use super::{aarch64, arm, x86_64};
 
 /// What the symbol of a relocation turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,11 +91,50 @@ pub trait Processor: Debug + Sync {
     /// The type of `.eh_frame` sections.
     fn unwind_section_type(&self) -> object::elf::SectionType;
 
+    /// What the header of an object says beside the processor.
+    fn file_flags(&self) -> object::elf::FileFlags {
+        object::elf::FileFlags(0)
+    }
+
+    /// What objects tell linkers of their code, on processors where they do.
+    fn attributes(&self) -> &'static [u8] {
+        &[]
+    }
+
     /// The relocation that writes a 32-bit distance from the field to its target.
     fn relative_32(&self) -> u32;
 
     /// The relocation that writes a full pointer.
-    fn absolute_64(&self) -> u32;
+    fn absolute(&self) -> u32;
+
+    /// The size of a pointer, in bytes.
+    fn pointer(&self) -> u64 {
+        8
+    }
+
+    /// The bit of a function's address that tells how its code is encoded, and is no part of where
+    /// it stands; 0 where there is none.
+    fn code_mark(&self) -> u64 {
+        0
+    }
+
+    /// The encoding that a mapping symbol of this name begins, on processors that have several.
+    fn encoding_from(&self, _name: &str) -> Option<Encoding> {
+        None
+    }
+
+    /// Where objects keep addends in the bytes that are relocated, moves one from there into the
+    /// relocation: from then on it counts from the symbol. What the bytes keep is how far from the
+    /// relocated place the processor counts. `encodings` is given for code.
+    fn take_addend(&self, _bytes: &mut [u8], _encodings: Option<&Encodings>, _reloc: &mut Reloc) {}
+
+    /// The other way round, for an object that is written.
+    ///
+    /// # Errors
+    /// Where the addend does not fit its place.
+    fn put_addend(&self, _bytes: &mut [u8], _reloc: &mut DraftReloc) -> anyhow::Result<()> {
+        Ok(())
+    }
 
     /// The dynamic relocation of a word that holds a thread-local's distance from the thread
     /// pointer.
@@ -106,6 +145,11 @@ pub trait Processor: Debug + Sync {
 
     /// Code that jumps to the address in a word, and its relocations.
     fn stub(&self, word: Target) -> (Vec<u8>, Vec<DraftReloc>);
+
+    /// How a stub is encoded, on processors that have more than one way.
+    fn stub_encodings(&self) -> Encodings {
+        Encodings::default()
+    }
 
     /// Binds one relocation; returns true where it also dealt with the following one (the call
     /// of a thread-local access sequence).
@@ -176,6 +220,7 @@ pub fn of_macho(cpu: object::macho::CpuType) -> anyhow::Result<&'static dyn Proc
 pub fn of_elf(machine: object::elf::Machine) -> anyhow::Result<&'static dyn Processor> {
     match machine {
         object::elf::EM_AARCH64 => Ok(&aarch64::Aarch64),
+        object::elf::EM_ARM => Ok(&arm::Arm),
         object::elf::EM_X86_64 => Ok(&x86_64::X86_64),
         other => anyhow::bail!("its processor (ELF machine {}) is not supported", other.0),
     }

@@ -7,6 +7,7 @@ pub const LIVE: &[&str] =
 /// Targets for which patches are made and linked, and no program takes them yet.
 pub const LINKED: &[&str] = &[
     "x86_64-linux-android",
+    "armv7-linux-androideabi",
     "aarch64-apple-darwin",
     "x86_64-apple-darwin",
     "aarch64-apple-ios-sim",
@@ -25,9 +26,14 @@ pub fn is_live(triple: &str) -> bool {
 /// Whether the runtime does anything in programs for a target; `None` means the host.
 pub fn has_runtime(triple: Option<&str>) -> bool {
     match triple {
-        Some(triple) => !super::apple::is_apple(triple),
+        Some(triple) => !super::apple::is_apple(triple) && !is_arm(triple),
         None => !cfg!(target_vendor = "apple"),
     }
+}
+
+/// Whether a target's processor is a 32-bit Arm.
+pub fn is_arm(triple: &str) -> bool {
+    triple.starts_with("arm") || triple.starts_with("thumb")
 }
 
 /// The target of this machine's own programs, as far as they can be patched.

@@ -6,6 +6,8 @@
 mod support;
 
 mod adb;
+mod arm;
+mod arm_run;
 mod device;
 mod library;
 mod ndk;
@@ -144,14 +146,6 @@ fn without_a_kit_nothing_is_built_and_it_is_said_where_it_was_looked_for() {
     fat.expect_text("no Android NDK").expect_text(&sdk).expect_text("export ANDROID_NDK_HOME=");
     assert!(!project.path("main/target/aarch64-linux-android").exists());
     run(&project, None, &["doctor"]).expect_code(4).expect_text("no Android NDK");
-}
-
-#[test]
-fn a_processor_of_32_bits_is_refused_by_name_before_anything_is_built() {
-    let project = project();
-    let fat = support::run(tool(&project, None, &["fat", "--target", "armv7-linux-androideabi"]));
-    fat.expect_code(4).expect_text("armv7-linux-androideabi").expect_text("yet");
-    assert!(!project.path("main/target/armv7-linux-androideabi").exists());
 }
 
 #[test]

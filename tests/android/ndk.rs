@@ -15,8 +15,10 @@ use super::support::project::package;
 
 /// The target that most tests are for.
 pub const TARGET: &str = "aarch64-linux-android";
+/// The one whose addresses have 32 bits.
+pub const ARM: &str = "armv7-linux-androideabi";
 /// All targets that the kit is for.
-pub const TARGETS: [&str; 2] = [TARGET, "x86_64-linux-android"];
+pub const TARGETS: [&str; 3] = [TARGET, "x86_64-linux-android", ARM];
 /// The compiler that has std for it.
 pub const RUSTC: &str = "/usr/bin/rustc";
 /// Its cargo.
@@ -62,11 +64,16 @@ pub struct Kit(tempfile::TempDir);
 impl Kit {
     /// Makes one whose C library has all that std and the runtime ask for.
     pub fn new() -> Kit {
-        Kit::with(wanted_by_runtime())
+        Kit::with(&TARGETS, wanted_by_runtime())
+    }
+
+    /// Makes one for 32-bit Arm, where no program has the runtime.
+    pub fn for_arm() -> Kit {
+        Kit::with(&[ARM], &BTreeSet::new())
     }
 
     /// Makes one whose C library has these names beside what std asks for.
-    fn with(names: &BTreeSet<String>) -> Kit {
+    fn with(targets: &[&str], names: &BTreeSet<String>) -> Kit {
         let folder = tempfile::Builder::new()
             .prefix("android ndk ")
             .tempdir_in(env!("CARGO_TARGET_TMPDIR"))
@@ -76,8 +83,9 @@ impl Kit {
         fs::create_dir_all(&bin).expect("a folder");
         let properties = "Pkg.Desc = Android NDK\nPkg.Revision = 27.0.12077973\n";
         fs::write(kit.root().join("source.properties"), properties).expect("a file");
-        for (target, api) in TARGETS.into_iter().flat_map(|t| APIS.map(|api| (t, api))) {
-            let system = kit.root().join("sysroot/usr/lib").join(target).join(api.to_string());
+        for (target, api) in targets.iter().flat_map(|t| APIS.map(|api| (t, api))) {
+            let folder = if *target == ARM { "arm-linux-androideabi" } else { target };
+            let system = kit.root().join("sysroot/usr/lib").join(folder).join(api.to_string());
             write_system(&system, target, names);
             kit.write_compiler(&bin, target, api);
         }
@@ -90,7 +98,8 @@ impl Kit {
     }
 
     fn write_compiler(&self, bin: &Path, target: &str, api: u32) {
-        let name = format!("{target}{api}-clang");
+        let name = compiler(target, api);
+        let target = clang_target(target);
         let (root, file) = (self.root().display(), bin.join(&name));
         let script = format!(
             "#!/bin/sh\necho {name} >> '{root}/called'\nexec clang --target={target}{api} \
@@ -117,6 +126,16 @@ impl Kit {
     }
 }
 
+/// What Google's kit calls a target in the names of its compilers.
+fn clang_target(target: &str) -> String {
+    target.replace("armv7-", "armv7a-")
+}
+
+/// The name of a compiler.
+pub fn compiler(target: &str, api: u32) -> String {
+    format!("{}{api}-clang", clang_target(target))
+}
+
 /// The files that every link takes from the system. Its C library has all that std asks for.
 fn write_system(folder: &Path, target: &str, names: &BTreeSet<String>) {
     fs::create_dir_all(folder).expect("a folder");
@@ -124,7 +143,7 @@ fn write_system(folder: &Path, target: &str, names: &BTreeSet<String>) {
         let source = folder.join("source.s");
         fs::write(&source, code).expect("a source");
         let mut clang = Command::new("clang");
-        clang.arg(format!("--target={target}24")).args(args);
+        clang.arg(format!("--target={}24", clang_target(target))).args(args);
         let output = clang.arg(&source).arg("-o").arg(folder.join(name)).output();
         let output = output.expect("clang");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -132,7 +151,11 @@ fn write_system(folder: &Path, target: &str, names: &BTreeSet<String>) {
     };
     assemble(
         "crtbegin_dynamic.o",
-        if target == TARGET { START } else { ".globl _start\n_start: jmp __libc_init\n" },
+        match target {
+            TARGET => START,
+            ARM => ".thumb\n.globl _start\n.thumb_func\n_start: b __libc_init\n",
+            _ => ".globl _start\n_start: jmp __libc_init\n",
+        },
         &["-c"],
     );
     for name in ["crtend_android.o", "crtbegin_so.o", "crtend_so.o"] {
@@ -141,9 +164,13 @@ fn write_system(folder: &Path, target: &str, names: &BTreeSet<String>) {
     let mut wanted = wanted_by_std(target);
     wanted.extend(names.iter().cloned());
     wanted.extend(OF_COMPILERS.map(String::from));
+    let (mode, empty) = if target == ARM { (".thumb_func", "bx lr") } else { ("", "ret") };
     let functions = |unwinds: bool| -> String {
         let names = wanted.iter().filter(|name| name.starts_with("_Unwind_") == unwinds);
-        names.map(|n| format!(".globl {n}\n.type {n},%function\n{n}: ret\n")).collect()
+        let function =
+            |n: &String| format!(".globl {n}\n{mode}\n.type {n},%function\n{n}: {empty}\n");
+        let start = if mode.is_empty() { "" } else { ".thumb\n" };
+        names.fold(start.to_string(), |code, name| code + &function(name))
     };
     for name in ["c", "m", "dl", "log", "unwind"] {
         let soname = format!("-Wl,-soname,lib{name}.so");
@@ -169,7 +196,7 @@ fn wanted_by_runtime() -> &'static BTreeSet<String> {
         let library = package("empty", "[workspace]\n[lib]\ncrate-type = [\"cdylib\"]");
         let project =
             super::project_with(&[("main/Cargo.toml", &library), ("main/src/lib.rs", "")]);
-        let kit = Kit::with(&BTreeSet::new());
+        let kit = Kit::with(&[TARGET], &BTreeSet::new());
         let fat = super::run(&project, Some(&kit), &["fat"]).expect_code(0);
         let data = fs::read(fat.last_line()).expect("a library");
         let file = object::File::parse(&*data).expect("an ELF file");

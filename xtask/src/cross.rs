@@ -52,6 +52,11 @@ const TARGETS: &[Target] = &[
     // What the tests use in the place of Google's kit.
     Target { triple: "aarch64-linux-android", packages: &["clang", "lld"], architecture: None },
     Target { triple: "x86_64-linux-android", packages: &["clang", "lld"], architecture: None },
+    Target {
+        triple: "armv7-linux-androideabi",
+        packages: &["clang", "lld", "qemu-user"],
+        architecture: None,
+    },
     // What the tests use in the place of Apple's tools.
     Target { triple: "aarch64-apple-darwin", packages: &["clang", "lld"], architecture: None },
     Target { triple: "x86_64-apple-darwin", packages: &["clang", "lld"], architecture: None },

@@ -62,7 +62,7 @@ pub struct Entry {
     pub function: u32,
 }
 
-/// One 8-byte place in the patch that the runtime fills.
+/// A place of a pointer's size in the patch that the runtime fills.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Binding {
     /// From the manifest to the place.
@@ -81,7 +81,7 @@ pub struct Binding {
 pub enum BindingKind {
     /// The image's load address plus `value`.
     Address = 0,
-    /// The 8 bytes found at the image's load address plus `value`: how a thread-local of an
+    /// The word found at the image's load address plus `value`: how a thread-local of an
     /// earlier patch is reached, whose offset only that patch's own slot knows.
     Copy = 1,
     /// The number under which the loader keeps the image's thread-locals, as `__tls_get_addr`

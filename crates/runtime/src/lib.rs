@@ -8,9 +8,9 @@
 //! [`start`] makes one thread, named `hotpatch`, which connects to the server that started the
 //! program, brings in the patches that it sends, and answers each of them. Without the environment
 //! variable `HOTPATCH_ADDR` it does nothing. In builds without debug assertions (`--release`) every
-//! function here is empty, unless the feature `release` is on. Only Linux and Android have more than
-//! empty functions yet. On Android, where the system starts apps, the property `debug.hotpatch.addr`
-//! of the device names the server as well.
+//! function here is empty, unless the feature `release` is on. Only Linux and Android, on
+//! processors of 64 bits, have more than empty functions yet. On Android, where the system starts
+//! apps, the property `debug.hotpatch.addr` of the device names the server as well.
 //!
 //! # What the program notices
 //! A patch comes in for all threads at once: calls that began before run the old functions to their
@@ -48,22 +48,26 @@
 
 #[cfg(all(
     any(debug_assertions, feature = "release"),
-    any(target_os = "linux", target_os = "android")
+    any(target_os = "linux", target_os = "android"),
+    target_pointer_width = "64"
 ))]
 mod active;
 #[cfg(all(
     any(debug_assertions, feature = "release"),
-    any(target_os = "linux", target_os = "android")
+    any(target_os = "linux", target_os = "android"),
+    target_pointer_width = "64"
 ))]
 use active as chosen;
 #[cfg(not(all(
     any(debug_assertions, feature = "release"),
-    any(target_os = "linux", target_os = "android")
+    any(target_os = "linux", target_os = "android"),
+    target_pointer_width = "64"
 )))]
 mod off;
 #[cfg(not(all(
     any(debug_assertions, feature = "release"),
-    any(target_os = "linux", target_os = "android")
+    any(target_os = "linux", target_os = "android"),
+    target_pointer_width = "64"
 )))]
 use off as chosen;
 

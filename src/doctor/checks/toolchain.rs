@@ -62,9 +62,14 @@ pub fn target(facts: &Facts) -> Check {
 
 /// What is said of a target for which patches are only linked.
 pub fn linked_only(target: &str) -> String {
-    let tried = match apple::is_apple(target) {
-        true => "; what is linked was taken apart again, and never run on a Mac",
-        false => "",
+    let tried = match target {
+        _ if apple::is_apple(target) => {
+            "; what is linked was taken apart again, and never run on a Mac"
+        }
+        _ if support::is_arm(target) => {
+            ": nothing redirects functions in 32-bit Arm code yet, or finds frames in its stacks"
+        }
+        _ => "",
     };
     format!(
         "patches for {target} are made and linked, but its programs do not take them yet{tried}"

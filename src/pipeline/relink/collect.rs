@@ -171,7 +171,7 @@ impl<'a> Collector<'a> {
         let object = piece.object.clone();
         anyhow::ensure!(
             site.reloc.r_type != Reloc::UNKNOWN,
-            "it has an address in a form that is not supported in Mach-O"
+            "it has an address in a form that is not supported"
         );
         if object.processor.is_local_dynamic(site.reloc.r_type) {
             // The thread-locals of a patch do not count from it.
@@ -354,6 +354,7 @@ fn draft_section(object: &ObjectFile, section: usize) -> DraftSection {
     let align = if content == Content::Code { info.align.max(16) } else { info.align };
     let mut copy = DraftSection::new(name, content, align);
     copy.data = object.bytes(section).to_vec();
+    copy.encodings.clone_from(&info.encodings);
     if object.is_zero_fill(section) {
         copy.zero_fill = info.size;
     }

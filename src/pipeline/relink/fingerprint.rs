@@ -113,7 +113,9 @@ impl<'a> Fingerprinter<'a> {
     /// file ends in `.rs`.
     fn panic_location(&self, section: usize) -> Option<&'a [u8]> {
         let info = self.object.sections.get(section)?;
-        let sizes = 24..=24 + info.padding;
+        let pointer = self.object.processor.pointer();
+        let size = 2 * pointer + 8;
+        let sizes = size..=size + info.padding;
         if info.kind != SectionKind::ReadOnly || !sizes.contains(&info.size) {
             return None;
         }
@@ -123,7 +125,11 @@ impl<'a> Fingerprinter<'a> {
         }
         let symbol = self.object.symbols.get(reloc.symbol)?;
         let from = symbol.value.wrapping_add_signed(reloc.addend) as usize;
-        let length = self.object.bytes(section).get(8..16)?.try_into().ok()?;
+        let pointer = pointer as usize;
+        let mut length = [0; 8];
+        length
+            .get_mut(..pointer)?
+            .copy_from_slice(self.object.bytes(section).get(pointer..2 * pointer)?);
         let length = u64::from_le_bytes(length) as usize;
         let text = self.object.bytes(symbol.section?).get(from..from.checked_add(length)?)?;
         let text = text.strip_suffix(b"\0").unwrap_or(text);

@@ -127,7 +127,7 @@ impl Image {
         let canary = Canary {
             rustc: fat.rustc_commit.clone(),
             target: fat.target.clone(),
-            pointer_width: 64,
+            pointer_width: 8 * program.processor.pointer() as u32,
             panic: fat.panic.clone(),
         };
         let identity = Identity { patch: 0, build_id: fat.build_id.clone(), canary };

@@ -38,7 +38,7 @@ impl Processor for Aarch64 {
         R_AARCH64_PREL32.0
     }
 
-    fn absolute_64(&self) -> u32 {
+    fn absolute(&self) -> u32 {
         R_AARCH64_ABS64.0
     }
 

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use hotpatch_protocol::manifest::BindingKind;
 
-use super::Format;
 use super::program::Version;
+use super::{Encoding, Encodings, Format};
 use crate::target::processor::Processor;
 use crate::target::{elf, macho};
 
@@ -25,6 +25,8 @@ pub enum Content {
     ThreadLocalDescriptor,
     /// `.eh_frame`.
     Unwind,
+    /// How the functions of the section with this index are unwound, on 32-bit Arm.
+    UnwindIndex(usize),
     /// `__compact_unwind`, in Mach-O.
     CompactUnwind,
     /// Not loaded.
@@ -73,6 +75,8 @@ pub struct DraftSection {
     pub zero_fill: u64,
     /// In any order.
     pub relocs: Vec<DraftReloc>,
+    /// How the code in it is encoded, on processors that have more than one way.
+    pub encodings: Encodings,
     /// The symbols in it; the first, where it stands at the start, is the one that relocations
     /// name.
     pub symbols: Vec<DraftSymbol>,
@@ -101,6 +105,7 @@ impl DraftSection {
             data: Vec::new(),
             zero_fill: 0,
             relocs: Vec::new(),
+            encodings: Encodings::default(),
             symbols: Vec::new(),
         }
     }
@@ -135,7 +140,8 @@ pub struct Draft {
     words: HashMap<Word, u64>,
     constants: HashMap<i64, u64>,
     places: HashMap<u64, u64>,
-    stubs: HashMap<Word, u64>,
+    stubs: HashMap<(Word, Option<Encoding>), Target>,
+    glue: HashMap<Option<Encoding>, usize>,
     entry_stubs: HashMap<Word, usize>,
     undefined_index: HashMap<String, usize>,
 }
@@ -165,6 +171,7 @@ impl Draft {
             constants: HashMap::new(),
             places: HashMap::new(),
             stubs: HashMap::new(),
+            glue: HashMap::from([(None, GLUE)]),
             entry_stubs: HashMap::new(),
             undefined_index: HashMap::new(),
         }
@@ -176,13 +183,14 @@ impl Draft {
         self.sections.len() - 1
     }
 
-    /// An 8-byte word that the runtime fills; equal words are one.
+    /// A word of a pointer's size that the runtime fills; equal words are one.
     pub fn word(&mut self, word: Word) -> Target {
         if let Some(&offset) = self.words.get(&word) {
             return Target::Local { section: WORDS, offset };
         }
         let offset = self.sections[WORDS].data.len() as u64;
-        self.sections[WORDS].data.extend_from_slice(&[0; 8]);
+        let end = (offset + self.processor.pointer()) as usize;
+        self.sections[WORDS].data.resize(end, 0);
         self.words.insert(word, offset);
         self.bindings.push((WORDS, offset, word));
         Target::Local { section: WORDS, offset }
@@ -220,15 +228,23 @@ impl Draft {
         word: Word,
         make: impl FnOnce(Target) -> (Vec<u8>, Vec<DraftReloc>),
     ) -> Target {
-        if let Some(&offset) = self.stubs.get(&word) {
-            return Target::Local { section: GLUE, offset };
+        self.stub_in(None, word, make)
+    }
+
+    /// A stub that is encoded in one way, on processors that have more than one.
+    pub fn stub_in(
+        &mut self,
+        encoding: Option<Encoding>,
+        word: Word,
+        make: impl FnOnce(Target) -> (Vec<u8>, Vec<DraftReloc>),
+    ) -> Target {
+        if let Some(&known) = self.stubs.get(&(word, encoding)) {
+            return known;
         }
         let place = self.word(word);
         let (code, relocs) = make(place);
-        let target = self.glue(&code, relocs);
-        if let Target::Local { offset, .. } = target {
-            self.stubs.insert(word, offset);
-        }
+        let target = self.glue_in(encoding, &code, relocs);
+        self.stubs.insert((word, encoding), target);
         target
     }
 
@@ -245,6 +261,7 @@ impl Draft {
         let (code, relocs) = make(place);
         let mut section = DraftSection::new(".text.hotpatch.stub", Content::Code, 16);
         (section.data, section.relocs) = (code, relocs);
+        section.encodings = self.processor.stub_encodings();
         let section = self.add(section);
         self.entry_stubs.insert(word, section);
         Target::Local { section, offset: 0 }
@@ -252,7 +269,18 @@ impl Draft {
 
     /// Appends code to the glue section; the relocations' offsets are relative to the code.
     pub fn glue(&mut self, code: &[u8], relocs: Vec<DraftReloc>) -> Target {
-        let section = &mut self.sections[GLUE];
+        self.glue_in(None, code, relocs)
+    }
+
+    /// Appends code that is encoded in one way, on processors that have more than one.
+    pub fn glue_in(
+        &mut self,
+        encoding: Option<Encoding>,
+        code: &[u8],
+        relocs: Vec<DraftReloc>,
+    ) -> Target {
+        let home = self.glue_section(encoding);
+        let section = &mut self.sections[home];
         let gap = section.data.len().next_multiple_of(8) - section.data.len();
         section.data.extend(self.processor.trap().iter().cycle().take(gap));
         let offset = section.data.len() as u64;
@@ -261,7 +289,19 @@ impl Draft {
             reloc.offset += offset;
             section.relocs.push(reloc);
         }
-        Target::Local { section: GLUE, offset }
+        Target::Local { section: home, offset }
+    }
+
+    /// The section with stubs and thunks of one encoding.
+    fn glue_section(&mut self, encoding: Option<Encoding>) -> usize {
+        if let Some(&known) = self.glue.get(&encoding) {
+            return known;
+        }
+        let mut section = DraftSection::new(".text.hotpatch.glue", Content::Code, 16);
+        section.encodings = encoding.map(Encodings::all).unwrap_or_default();
+        let index = self.add(section);
+        self.glue.insert(encoding, index);
+        index
     }
 
     /// A symbol that the loader resolves.

@@ -2,11 +2,13 @@
 //! files into these, and writes drafts.
 
 pub mod draft;
+pub mod encodings;
 pub mod library;
 pub mod object_file;
 pub mod program;
 
 pub use draft::{Content, Draft, DraftReloc, DraftSection, DraftSymbol, Target, Word};
+pub use encodings::{Encoding, Encodings};
 pub use library::Library;
 pub use object_file::{ObjectFile, Reloc, Section, SectionKind, Symbol};
 pub use program::Program;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
-use super::Format;
+use super::{Encodings, Format};
 use crate::target::macho::frames::{Frame, Frames};
 use crate::target::processor::Processor;
 use crate::target::{elf, macho};
@@ -35,6 +35,8 @@ pub enum SectionKind {
     ThreadLocalDescriptor,
     /// `.eh_frame`.
     EhFrame,
+    /// `.ARM.exidx`: how the functions of one section of code are unwound.
+    UnwindIndex,
     /// Lists of functions that run at load or unload.
     Constructors,
     /// `.debug_*`.
@@ -69,6 +71,8 @@ pub struct Section {
     pub(in crate::target) range: Option<Range<usize>>,
     /// Sorted by offset.
     pub relocs: Vec<Reloc>,
+    /// How the code in it is encoded, on processors that have more than one way.
+    pub encodings: Encodings,
     /// The named symbols defined in it, as indices into [`ObjectFile::symbols`].
     pub symbols: Vec<usize>,
 }

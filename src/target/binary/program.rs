@@ -14,7 +14,8 @@ use crate::target::{elf, macho};
 /// A symbol of a linked file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Definition {
-    /// Its static address; for a thread-local, its offset in the thread-local block.
+    /// Its static address, as a pointer has it: where functions are encoded in more than one way,
+    /// one of its bits tells how. For a thread-local, its offset in the thread-local block.
     pub address: u64,
     /// Its size in bytes.
     pub size: u64,
@@ -129,7 +130,7 @@ impl Program {
     /// Reads the file at `path`.
     ///
     /// # Errors
-    /// Where it cannot be read, is no 64-bit program, or has no symbol table.
+    /// Where it cannot be read, is no program, or has no symbol table.
     pub fn read(path: &Path) -> anyhow::Result<Self> {
         let file = std::fs::File::open(path)
             .with_context(|| format!("cannot open the program {}", path.display()))?;
@@ -197,8 +198,22 @@ impl Program {
         let mut order: Vec<u32> = (0..self.symbols.len() as u32)
             .filter(|&i| self.symbols[i as usize].definition.kind != DefinitionKind::ThreadLocal)
             .collect();
-        order.sort_by_key(|&i| self.symbols[i as usize].definition.address);
+        order.sort_by_key(|&i| self.place(i));
         self.by_address = order;
+    }
+
+    /// Where a symbol stands.
+    fn place(&self, index: u32) -> u64 {
+        let definition = self.at(index).definition;
+        match definition.kind {
+            DefinitionKind::Function => self.place_of(definition.address),
+            _ => definition.address,
+        }
+    }
+
+    /// Where the function with this address stands.
+    fn place_of(&self, address: u64) -> u64 {
+        address & !self.processor.code_mark()
     }
 
     fn name(&self, symbol: &NamedDefinition) -> &[u8] {
@@ -226,23 +241,25 @@ impl Program {
         all.iter().find(|d| !d.local).or(all.last()).copied()
     }
 
-    /// The names of the functions whose first byte is at `address`.
+    /// The names of the functions with this address.
     pub fn functions_at(&self, address: u64) -> Vec<&str> {
-        let from = self.by_address.partition_point(|&i| self.at(i).definition.address < address);
+        let place = self.place_of(address);
+        let from = self.by_address.partition_point(|&i| self.place(i) < place);
         self.by_address[from..]
             .iter()
+            .take_while(|&&i| self.place(i) == place)
             .map(|&i| self.at(i))
-            .take_while(|s| s.definition.address == address)
             .filter(|s| s.definition.kind == DefinitionKind::Function)
             .map(|s| std::str::from_utf8(self.name(s)).unwrap_or(""))
             .collect()
     }
 
-    /// How many bytes may be overwritten from `address` on: to the next symbol, or to the end
-    /// of its section.
+    /// How many bytes may be overwritten at the function with this address: to the next symbol, or
+    /// to the end of its section.
     pub fn room(&self, address: u64) -> u64 {
-        let next = self.by_address.partition_point(|&i| self.at(i).definition.address <= address);
-        let symbol = self.by_address.get(next).map(|&i| self.at(i).definition.address);
+        let address = self.place_of(address);
+        let next = self.by_address.partition_point(|&i| self.place(i) <= address);
+        let symbol = self.by_address.get(next).map(|&i| self.place(i));
         let end = self
             .text
             .iter()
@@ -251,8 +268,9 @@ impl Program {
         symbol.map_or(end, |s| s.min(end)) - address
     }
 
-    /// The code from `address` on, at most `length` bytes.
+    /// The code of the function with this address, at most `length` bytes.
     pub fn code(&self, address: u64, length: u64) -> &[u8] {
+        let address = self.place_of(address);
         let Some(range) = self.text.iter().find(|t| t.contains(address)) else { return &[] };
         let from = (address - range.address) as usize;
         let to = (from + length as usize).min(range.bytes.len());

@@ -3,19 +3,28 @@
 use std::collections::HashMap;
 
 use anyhow::Context;
-use object::read::elf::{ElfFile64, FileHeader};
+use object::elf::{FileHeader32, FileHeader64};
+use object::read::elf::{ElfFile, FileHeader};
 use object::{Endianness, Object, ObjectSection, ObjectSegment, ObjectSymbol, RelocationFlags};
 
 use crate::target::binary::Library;
 use crate::target::binary::library::Segment;
+use crate::target::elf::Class;
 use crate::target::processor;
 
 /// Takes a linked library apart.
 ///
 /// # Errors
-/// Where the bytes are no 64-bit ELF file.
+/// Where the bytes are no ELF file.
 pub fn parse(data: &[u8]) -> anyhow::Result<Library> {
-    let file = ElfFile64::<Endianness>::parse(data).context("the linked patch is no ELF file")?;
+    match Class::of(data) {
+        Class::Elf32 => read::<FileHeader32<Endianness>>(data),
+        Class::Elf64 => read::<FileHeader64<Endianness>>(data),
+    }
+}
+
+fn read<Elf: FileHeader<Endian = Endianness>>(data: &[u8]) -> anyhow::Result<Library> {
+    let file = ElfFile::<Elf>::parse(data).context("the linked patch is no ELF file")?;
     let symbols = file
         .symbols()
         .filter(|s| !s.is_undefined())

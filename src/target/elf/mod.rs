@@ -2,6 +2,7 @@
 
 pub mod draft;
 pub mod eh_frame;
+pub mod exidx;
 pub mod library;
 pub mod object_file;
 pub mod program;
@@ -26,6 +27,25 @@ pub fn library_folders() -> Vec<std::path::PathBuf> {
         );
     }
     folders
+}
+
+/// How wide the addresses in a file are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::target) enum Class {
+    /// Four bytes.
+    Elf32,
+    /// Eight.
+    Elf64,
+}
+
+impl Class {
+    /// That of a file, by its fifth byte.
+    pub(in crate::target) fn of(data: &[u8]) -> Class {
+        match data.get(4) {
+            Some(class) if *class == object::elf::ELFCLASS32.0 => Class::Elf32,
+            _ => Class::Elf64,
+        }
+    }
 }
 
 /// Whether a file is code for this processor.

@@ -3,34 +3,61 @@
 use std::path::Path;
 
 use anyhow::Context;
-use object::read::elf::{ElfFile64, ElfSection64, FileHeader, SectionHeader};
+use object::elf::{FileHeader32, FileHeader64, STT_FUNC};
+use object::read::elf::{ElfFile, ElfSection, FileHeader, SectionHeader, Sym};
 use object::{
     Endianness, Object, ObjectSection, ObjectSymbol, RelocationFlags, RelocationTarget,
     SymbolSection,
 };
 
-use crate::target::binary::{Format, ObjectFile, Reloc, Section, SectionKind, Symbol};
+use crate::target::binary::{Encodings, Format, ObjectFile, Reloc, Section, SectionKind, Symbol};
+use crate::target::elf::Class;
 use crate::target::processor::{self, Processor};
 
 /// Parses an object's bytes; `path` is for messages.
 ///
 /// # Errors
-/// Where the bytes are no 64-bit little-endian ELF object.
-pub fn parse(path: &Path, data: Vec<u8>) -> anyhow::Result<ObjectFile> {
+/// Where the bytes are no little-endian ELF object.
+pub fn parse(path: &Path, mut data: Vec<u8>) -> anyhow::Result<ObjectFile> {
     let what = || format!("{} is not an ELF object that can be read", path.display());
-    let file = ElfFile64::<Endianness>::parse(&*data).with_context(what)?;
-    anyhow::ensure!(file.elf_header().is_little_endian(), "{}", what());
-    let processor =
-        processor::of_elf(file.elf_header().e_machine(Endianness::Little)).with_context(what)?;
+    let read = match Class::of(&data) {
+        Class::Elf32 => read::<FileHeader32<Endianness>>(&data),
+        Class::Elf64 => read::<FileHeader64<Endianness>>(&data),
+    };
+    let (processor, mut sections, symbols) = read.with_context(what)?;
+    for section in &mut sections {
+        let bytes = section.range.clone().and_then(|range| data.get_mut(range));
+        let (Some(bytes), encodings) = (bytes, &section.encodings) else { continue };
+        let code = section.kind == SectionKind::Text;
+        for reloc in &mut section.relocs {
+            processor.take_addend(bytes, code.then_some(encodings), reloc);
+        }
+    }
+    Ok(ObjectFile::new((path, data), (Format::Elf, processor), (sections, symbols)))
+}
+
+type Parts = (&'static dyn Processor, Vec<Section>, Vec<Symbol>);
+
+fn read<Elf: FileHeader<Endian = Endianness>>(data: &[u8]) -> anyhow::Result<Parts> {
+    let file = ElfFile::<Elf>::parse(data)?;
+    anyhow::ensure!(file.elf_header().is_little_endian(), "it is for a big-endian processor");
+    let processor = processor::of_elf(file.elf_header().e_machine(Endianness::Little))?;
     let symbols = read_symbols(&file, processor);
     let mut sections = vec![null_section()];
     for section in file.sections() {
         while sections.len() < section.index().0 {
             sections.push(null_section());
         }
-        sections.push(read_section(&section).with_context(what)?);
+        sections.push(read_section(&section)?);
     }
-    Ok(ObjectFile::new((path, data), (Format::Elf, processor), (sections, symbols)))
+    for symbol in file.symbols() {
+        let encoding = symbol.name().ok().and_then(|name| processor.encoding_from(name));
+        let home = symbol.section_index().and_then(|index| sections.get_mut(index.0));
+        if let (Some(encoding), Some(section)) = (encoding, home) {
+            section.encodings.set(symbol.address(), encoding);
+        }
+    }
+    Ok((processor, sections, symbols))
 }
 
 fn null_section() -> Section {
@@ -42,11 +69,15 @@ fn null_section() -> Section {
         padding: 0,
         range: None,
         relocs: Vec::new(),
+        encodings: Encodings::default(),
         symbols: Vec::new(),
     }
 }
 
-fn read_symbols(file: &ElfFile64<'_, Endianness>, processor: &dyn Processor) -> Vec<Symbol> {
+fn read_symbols<Elf: FileHeader<Endian = Endianness>>(
+    file: &ElfFile<'_, Elf>,
+    processor: &dyn Processor,
+) -> Vec<Symbol> {
     let mut symbols = Vec::new();
     for symbol in file.symbols() {
         while symbols.len() < symbol.index().0 {
@@ -73,7 +104,10 @@ fn read_symbols(file: &ElfFile64<'_, Endianness>, processor: &dyn Processor) -> 
                 SymbolSection::Section(index) => Some(index.0),
                 _ => None,
             },
-            value: symbol.address(),
+            value: match symbol.elf_symbol().st_type() {
+                STT_FUNC => symbol.address() & !processor.code_mark(),
+                _ => symbol.address(),
+            },
             size: symbol.size(),
             local: symbol.is_local(),
             weak: symbol.is_weak(),
@@ -82,14 +116,16 @@ fn read_symbols(file: &ElfFile64<'_, Endianness>, processor: &dyn Processor) -> 
     symbols
 }
 
-fn read_section(section: &ElfSection64<'_, '_, Endianness>) -> anyhow::Result<Section> {
+fn read_section<Elf: FileHeader<Endian = Endianness>>(
+    section: &ElfSection<'_, '_, Elf>,
+) -> anyhow::Result<Section> {
     let name = section.name()?.to_owned();
     let header = section.elf_section_header();
     let endian = Endianness::Little;
     let kind = kind_of(&name, header.sh_type(endian), header.sh_flags(endian));
     let kind = match kind {
         SectionKind::Merge { strings, .. } => {
-            SectionKind::Merge { strings, entry: header.sh_entsize(endian) }
+            SectionKind::Merge { strings, entry: header.sh_entsize(endian).into() }
         }
         other => other,
     };
@@ -111,6 +147,7 @@ fn read_section(section: &ElfSection64<'_, '_, Endianness>) -> anyhow::Result<Se
         padding: 0,
         range: section.file_range().map(|(at, size)| at as usize..(at + size) as usize),
         relocs,
+        encodings: Encodings::default(),
         symbols: Vec::new(),
         name,
     })
@@ -122,13 +159,15 @@ fn kind_of(
     sh_flags: object::elf::SectionFlags,
 ) -> SectionKind {
     use object::elf::{
-        SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_TLS, SHF_WRITE, SHT_FINI_ARRAY,
-        SHT_INIT_ARRAY, SHT_NOBITS, SHT_PREINIT_ARRAY, SHT_PROGBITS,
+        SHF_ALLOC, SHF_EXECINSTR, SHF_MERGE, SHF_STRINGS, SHF_TLS, SHF_WRITE, SHT_ARM_EXIDX,
+        SHT_FINI_ARRAY, SHT_INIT_ARRAY, SHT_NOBITS, SHT_PREINIT_ARRAY, SHT_PROGBITS,
     };
     let has = |flag: object::elf::SectionFlags| sh_flags.0 & flag.0 != 0;
     let constructors = [SHT_INIT_ARRAY, SHT_FINI_ARRAY, SHT_PREINIT_ARRAY];
     if name == ".eh_frame" {
         SectionKind::EhFrame
+    } else if sh_type == SHT_ARM_EXIDX && name.starts_with(".ARM.exidx") {
+        SectionKind::UnwindIndex
     } else if name.starts_with(".debug_") && name != ".debug_gdb_scripts" {
         SectionKind::Debug
     } else if constructors.contains(&sh_type) || name.starts_with(".ctors") {

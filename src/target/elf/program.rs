@@ -4,19 +4,28 @@ use std::collections::HashSet;
 
 use anyhow::Context;
 use hotpatch_protocol::symbolizer::Symbolizer;
-use object::read::elf::{ElfFile64, FileHeader, ProgramHeader};
+use object::elf::{FileHeader32, FileHeader64};
+use object::read::elf::{ElfFile, FileHeader, ProgramHeader, Sym};
 use object::{Endianness, Object, ObjectSection, ObjectSymbol};
 
 use crate::target::binary::program::{Definition, DefinitionKind, TlsLayout, hex};
 use crate::target::binary::{Format, Program};
+use crate::target::elf::Class;
 use crate::target::processor;
 
 /// Parses a program's bytes.
 ///
 /// # Errors
-/// Where they are no 64-bit ELF file, or have no symbol table.
+/// Where they are no ELF file, or have no symbol table.
 pub fn parse(data: &[u8]) -> anyhow::Result<Program> {
-    let file = ElfFile64::<Endianness>::parse(data)?;
+    match Class::of(data) {
+        Class::Elf32 => read::<FileHeader32<Endianness>>(data),
+        Class::Elf64 => read::<FileHeader64<Endianness>>(data),
+    }
+}
+
+fn read<Elf: FileHeader<Endian = Endianness>>(data: &[u8]) -> anyhow::Result<Program> {
+    let file = ElfFile::<Elf>::parse(data)?;
     let table = file.elf_symbol_table();
     anyhow::ensure!(!table.is_empty(), "it has no symbol table (was it stripped?)");
     let processor = processor::of_elf(file.elf_header().e_machine(file.endian()))?;
@@ -44,7 +53,10 @@ pub fn parse(data: &[u8]) -> anyhow::Result<Program> {
 
 /// std's names for these are mangled, and with them the version of std; the parts that are
 /// looked for here have been the same for years.
-fn find_symbolizer(program: &Program, file: &ElfFile64<'_, Endianness>) -> Option<Symbolizer> {
+fn find_symbolizer<Elf: FileHeader<Endian = Endianness>>(
+    program: &Program,
+    file: &ElfFile<'_, Elf>,
+) -> Option<Symbolizer> {
     let list = program.only_one_with(&["backtrace_rs", "gimli", "MAPPINGS_CACHE"])?;
     let lock = program.only_one_with(&["3std3sys9backtrace4lock4LOCK"]).filter(|d| d.size == 8)?;
     let lock_function = program.function_ending_in("3std3sys9backtrace4lock")?;
@@ -62,8 +74,8 @@ fn find_symbolizer(program: &Program, file: &ElfFile64<'_, Endianness>) -> Optio
     })
 }
 
-fn definition_of(
-    symbol: &object::read::elf::ElfSymbol64<'_, '_, Endianness>,
+fn definition_of<Elf: FileHeader<Endian = Endianness>>(
+    symbol: &object::read::elf::ElfSymbol<'_, '_, Elf>,
 ) -> Option<Definition> {
     if symbol.is_undefined() || symbol.section_index().is_none() {
         return None;
@@ -83,27 +95,29 @@ fn definition_of(
 }
 
 /// Only what is started, and not loaded by something that was, names who is to load it.
-fn names_a_loader(file: &ElfFile64<'_, Endianness>) -> bool {
+fn names_a_loader<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>) -> bool {
     let endian = file.endian();
     file.elf_program_headers().iter().any(|h| h.p_type(endian) == object::elf::PT_INTERP)
 }
 
-fn tls_layout(file: &ElfFile64<'_, Endianness>) -> Option<TlsLayout> {
+fn tls_layout<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>) -> Option<TlsLayout> {
     let endian = file.endian();
     file.elf_program_headers()
         .iter()
         .find(|h| h.p_type(endian) == object::elf::PT_TLS)
-        .map(|h| TlsLayout { size: h.p_memsz(endian), align: h.p_align(endian) })
+        .map(|h| TlsLayout { size: h.p_memsz(endian).into(), align: h.p_align(endian).into() })
 }
 
-fn imports(file: &ElfFile64<'_, Endianness>) -> HashSet<String> {
+fn imports<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>) -> HashSet<String> {
     file.dynamic_symbols()
         .filter(|s| s.is_undefined())
         .filter_map(|s| s.name().ok().map(str::to_owned))
         .collect()
 }
 
-fn needed(file: &ElfFile64<'_, Endianness>) -> anyhow::Result<Vec<String>> {
+fn needed<Elf: FileHeader<Endian = Endianness>>(
+    file: &ElfFile<'_, Elf>,
+) -> anyhow::Result<Vec<String>> {
     let mut names = Vec::new();
     for library in file.import_libraries()? {
         names.push(String::from_utf8_lossy(library?.name()).into_owned());
@@ -114,9 +128,8 @@ fn needed(file: &ElfFile64<'_, Endianness>) -> anyhow::Result<Vec<String>> {
 /// The GNU build id of a file's bytes, as lower-case hex.
 ///
 /// # Errors
-/// Where they are no 64-bit ELF file, or have no build id.
+/// Where they are no ELF file, or have no build id.
 pub fn build_id(data: &[u8]) -> anyhow::Result<String> {
-    let file = ElfFile64::<Endianness>::parse(data).context("it is not a 64-bit ELF file")?;
-    let _ = file.elf_header().is_little_endian();
+    let file = object::File::parse(data).context("it is not an ELF file")?;
     Ok(hex(file.build_id()?.context("it has no build id")?))
 }

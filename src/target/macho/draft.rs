@@ -126,7 +126,7 @@ fn home(section: &DraftSection) -> (&'static str, &'static str, SectionKind, m::
             let flags = regular | m::S_ATTR_DEBUG;
             ("__LD", "__compact_unwind", SectionKind::ReadOnlyData, flags)
         }
-        Content::ReadOnly | Content::Debug => {
+        Content::ReadOnly | Content::Debug | Content::UnwindIndex(_) => {
             ("__TEXT", "__const", SectionKind::ReadOnlyData, regular)
         }
     }

@@ -9,7 +9,7 @@ use object::read::macho::{MachHeader, MachOFile64, Nlist, Section as _};
 use object::{Endianness, Object, ObjectSection};
 
 use super::{frames, name_of, relocations};
-use crate::target::binary::{Format, ObjectFile, Section, SectionKind, Symbol};
+use crate::target::binary::{Encodings, Format, ObjectFile, Section, SectionKind, Symbol};
 use crate::target::processor;
 
 /// A section as the file has it.
@@ -206,6 +206,7 @@ fn piece(raw: &Raw, start: u64, end: u64) -> Section {
         padding: raw.align.saturating_sub(1).min(end - start),
         range: at.map(|at| at..at + (end - start) as usize),
         relocs: Vec::new(),
+        encodings: Encodings::default(),
         symbols: Vec::new(),
     }
 }

@@ -54,7 +54,7 @@ impl Unwind {
     fn add_compact(&mut self, draft: &mut Draft, (length, word): (u64, u32), refers: Refers) {
         let new = || DraftSection::new("compact unwind", Content::CompactUnwind, 8);
         let index = *self.compact.get_or_insert_with(|| draft.add(new()));
-        let absolute = draft.processor.absolute_64();
+        let absolute = draft.processor.absolute();
         let section = &mut draft.sections[index];
         let at = section.data.len();
         section.data.resize(at + COMPACT_ENTRY, 0);

@@ -34,7 +34,7 @@ impl Processor for X86_64 {
         object::elf::R_X86_64_PC32.0
     }
 
-    fn absolute_64(&self) -> u32 {
+    fn absolute(&self) -> u32 {
         object::elf::R_X86_64_64.0
     }
 

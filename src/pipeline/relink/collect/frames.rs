@@ -5,7 +5,8 @@ use hotpatch_protocol::manifest::BindingKind;
 use super::Collector;
 use crate::pipeline::relink::compare::Piece;
 use crate::pipeline::relink::names;
-use crate::target::binary::{DraftReloc, Format, Symbol, Target, Word};
+use crate::target::binary::{Content, DraftReloc, DraftSection, Format, Symbol, Target, Word};
+use crate::target::elf::exidx;
 use crate::target::macho;
 use crate::target::processor::Bound;
 
@@ -13,7 +14,10 @@ impl Collector<'_> {
     /// Takes along how a function that was copied is unwound.
     pub(super) fn add_unwind(&mut self, piece: &Piece, index: usize) -> anyhow::Result<()> {
         match self.draft.format {
-            Format::Elf => self.add_unwind_entries(piece, index),
+            Format::Elf => {
+                self.add_unwind_indices(piece, index);
+                self.add_unwind_entries(piece, index)
+            }
             Format::MachO => self.add_frame(piece, index),
         }
     }
@@ -47,6 +51,32 @@ impl Collector<'_> {
                 Ok(draft.entry_stub(word, |word| processor.stub(word)))
             }
             _ => anyhow::bail!("`{}` is a thread-local", names::readable(name)),
+        }
+    }
+
+    /// The tables by which a function is unwound on 32-bit Arm, and what they refer to.
+    fn add_unwind_indices(&mut self, piece: &Piece, index: usize) {
+        let object = piece.object.clone();
+        for table in exidx::indices(&object, piece.section) {
+            let info = &object.sections[table];
+            let mut copy = DraftSection::new(&info.name, Content::UnwindIndex(index), info.align);
+            copy.data = object.bytes(table).to_vec();
+            let place = self.draft.add(copy);
+            for reloc in &info.relocs {
+                let Some(symbol) = object.symbols.get(reloc.symbol) else { continue };
+                // What is not here is only named for a linker, to bring it along.
+                let Some(home) = symbol.section else { continue };
+                let section = match home == piece.section {
+                    true => index,
+                    false => self.copy(&Piece { object: object.clone(), section: home }),
+                };
+                self.draft.sections[place].relocs.push(DraftReloc {
+                    offset: reloc.offset,
+                    r_type: reloc.r_type,
+                    target: Target::Local { section, offset: symbol.value },
+                    addend: reloc.addend,
+                });
+            }
         }
     }
 

@@ -109,7 +109,7 @@ pub fn length(tree: &Tree<'_>, array: usize) -> i64 {
 pub fn size(tree: &Tree<'_>, of: usize) -> u64 {
     let die = &tree.dies[of];
     match die.kind {
-        Kind::Pointer => 8,
+        Kind::Pointer => tree.sections.object.processor.pointer(),
         Kind::Array => {
             let element = tree.type_of(of).map_or(0, |t| size(tree, t));
             element.saturating_mul(u64::try_from(length(tree, of)).unwrap_or(u64::MAX))

@@ -43,7 +43,7 @@ enum Slot {
 }
 
 /// Drop glue, size and alignment.
-const HEADER: u64 = 3 * 8;
+const HEADER: u64 = 3;
 const TABLE: &str = ">::{vtable}";
 
 /// Traits of the toolchain do not change while the program runs.
@@ -124,8 +124,9 @@ fn table(side: &Side<'_>, at: At) -> Option<Table> {
     let place = tree.place(at.die)?;
     let object = tree.sections.object;
     let relocs = &object.sections.get(place.section)?.relocs;
-    let slots = (HEADER..size)
-        .step_by(8)
+    let pointer = object.processor.pointer();
+    let slots = (HEADER * pointer..size)
+        .step_by(pointer as usize)
         .map(|slot| {
             let at = place.offset + slot;
             let found = relocs.binary_search_by_key(&at, |r| r.offset).ok();
