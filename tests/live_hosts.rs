@@ -7,7 +7,7 @@ use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use support::{Fixture, Save, Watch, command, plain_command, run, values};
+use support::{Fixture, Save, Watch, command, plain_command, run, target, values};
 
 const LIB: &str = "src/lib.rs";
 /// What only counts, and must go on over patches.
@@ -16,7 +16,7 @@ const COUNTERS: [&str; 6] = ["atomic", "cell", "names", "late", "list", "inner"]
 /// A copy of the fixture with its compiled host.
 fn hosted() -> Fixture {
     let fixture = Fixture::copy("hosted");
-    let mut cc = plain_command("cc", &["-o", "host", "host.c", "-ldl", "-lpthread"]);
+    let mut cc = plain_command(&target::tool("cc"), &["-o", "host", "host.c", "-ldl", "-lpthread"]);
     cc.current_dir(fixture.root());
     run(cc).expect_code(0);
     fixture
@@ -27,10 +27,20 @@ fn version(n: u64) -> String {
 }
 
 /// The library's file, by a path that counts from the workspace's folder.
-const FILE: &str = "target/debug/libhosted.so";
+fn file() -> String {
+    format!("{}/libhosted.so", target::output())
+}
+
+/// The arguments of `watch` with which it starts the host, which gets `args`.
+fn hosting<'a>(more: &[&'a str], args: &[&'a str]) -> Vec<&'a str> {
+    match target::runner() {
+        None => [&["--host", "./host"], more, &["--"], args].concat(),
+        Some(runner) => [&["--host", runner], more, &["--", "./host"], args].concat(),
+    }
+}
 
 fn start(fixture: &Fixture, more: &[&str]) -> Watch {
-    Watch::start_with(fixture, &[&["--host", "./host"], more, &["--", FILE]].concat())
+    Watch::start_with(fixture, &hosting(more, &[&file()]))
 }
 
 /// Goes to another version, and waits until all that is edited has it.
@@ -55,7 +65,7 @@ fn assert_counts(line: &str) {
 fn a_library_keeps_its_state_in_a_host_of_another_language_over_twenty_patches() {
     let fixture = hosted();
     run({
-        let mut strip = plain_command("strip", &["host"]);
+        let mut strip = plain_command(&target::tool("strip"), &["host"]);
         strip.current_dir(fixture.root());
         strip
     })
@@ -160,7 +170,7 @@ fn a_library_that_starts_the_runtime_itself_has_that_one() {
     assert_counts(&patch(&fixture, &mut watch, 0, 1));
     watch.say("close");
     watch.wait_text("host: closed 0");
-    watch.say(&format!("load {FILE}"));
+    watch.say(&format!("load {}", file()));
     watch.wait_text("host: loaded");
     patch(&fixture, &mut watch, 1, 2);
     assert_eq!(watch.events("client-connected").len(), 1);
@@ -170,11 +180,11 @@ fn a_library_that_starts_the_runtime_itself_has_that_one() {
 #[test]
 fn a_host_loads_the_library_late_and_gets_what_came_before() {
     let fixture = hosted();
-    let mut watch = Watch::spawn(&fixture, &["--host", "./host"]);
+    let mut watch = Watch::spawn(&fixture, &hosting(&[], &[]));
     watch.wait_text("host: ready");
     fixture.edit(LIB, &version(0), &version(1));
     watch.wait("patch-built");
-    watch.say(&format!("load {FILE}"));
+    watch.say(&format!("load {}", file()));
     watch.wait("client-connected");
     watch.applied();
     watch.wait_values(&[("version", "1"), ("stored", "1")]);
@@ -193,7 +203,7 @@ fn a_library_that_its_host_closes_stays_and_goes_on_when_it_is_loaded_again() {
     // Nobody calls it, and it takes a patch all the same.
     fixture.edit(LIB, &version(1), &version(2));
     watch.applied();
-    watch.say(&format!("load {FILE}"));
+    watch.say(&format!("load {}", file()));
     let line = watch.wait_values(&[("version", "2"), ("dyn", "2"), ("stored", "2")]);
     let after: u64 = values(&line)["atomic"].parse().expect("a number");
     assert!(after > before, "{before} and then {line}");
@@ -205,7 +215,7 @@ fn a_library_that_its_host_closes_stays_and_goes_on_when_it_is_loaded_again() {
 fn two_copies_of_a_library_in_one_process_are_patched_each_for_itself() {
     let fixture = hosted();
     let mut watch = start(&fixture, &[]);
-    std::fs::copy(fixture.path(FILE), fixture.path("copy.so")).expect("a copy");
+    std::fs::copy(fixture.path(&file()), fixture.path("copy.so")).expect("a copy");
     watch.say("load ./copy.so");
     watch.wait("client-connected");
     for n in 1..=3 {
@@ -233,6 +243,9 @@ impl Drop for Ended {
 
 #[test]
 fn each_python_that_loads_a_library_is_patched_and_nothing_is_started_without_a_host() {
+    if target::foreign().is_some() {
+        skip!("the Python here is for this machine");
+    }
     let fixture = hosted();
     let python = "import ctypes, time\nlibrary = ctypes.CDLL('target/debug/libhosted.so')\n\
         library.hosted_callback.restype = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_uint64)\n\
@@ -242,7 +255,7 @@ fn each_python_that_loads_a_library_is_patched_and_nothing_is_started_without_a_
     fixture.write("host.py", python, Save::InPlace);
     let (mut watch, started, variables) = Watch::start_without_program(&fixture);
     watch.wait_stderr("start the program that loads ");
-    assert_eq!(started.program, fixture.path(FILE));
+    assert_eq!(started.program, fixture.path(&file()));
     let mut hosts: Vec<_> = (0..2)
         .map(|_| {
             let mut host = plain_command("python3", &["host.py"]);
@@ -271,11 +284,11 @@ fn what_is_loaded_and_what_is_started_are_told_apart() {
     usage(&["watch", "--host", "./host", "--bin", "x"]).expect_text("--host");
     usage(&["fat", "--bin", "x"]).expect_text("-p hosted --cdylib");
     let fat = run(command(fixture.root(), &["fat"])).expect_code(0);
-    assert_eq!(Path::new(fat.last_line()), fixture.path(FILE));
+    assert_eq!(Path::new(fat.last_line()), fixture.path(&file()));
     // Other flags leave the library in the same file.
     for flags in [&["--config", "profile.dev.debug=1"][..], &[]] {
         let fat = run(command(fixture.root(), &[&["fat"], flags].concat())).expect_code(0);
-        assert_eq!(Path::new(fat.last_line()), fixture.path(FILE));
+        assert_eq!(Path::new(fat.last_line()), fixture.path(&file()));
     }
     let program = Fixture::copy("unmodified");
     run(command(program.root(), &["watch", "--host", "./host"]))

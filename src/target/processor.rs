@@ -22,9 +22,14 @@ pub enum Bound {
     },
     /// A thread-local of the program, at a constant distance from the thread pointer.
     ThreadLocalAt(i64),
-    /// A thread-local of a program that is a shared library: how far behind the start of the
-    /// library's thread-locals it lies. Where these are, each thread asks the loader.
-    ThreadLocalBehind(u64),
+    /// A thread-local of a program that is a shared library. Where it is, each thread asks the
+    /// loader.
+    ThreadLocalBehind {
+        /// How far behind the start of the library's thread-locals it lies.
+        behind: u64,
+        /// The static address of the library's own descriptor of it, where it has one.
+        descriptor: Option<u64>,
+    },
     /// A thread-local of an earlier patch: where that patch keeps its distance from the
     /// thread pointer.
     ThreadLocalIn {
@@ -139,6 +144,11 @@ pub trait Processor: Debug + Sync {
     /// The dynamic relocation of a word that holds a thread-local's distance from the thread
     /// pointer.
     fn thread_local_word(&self) -> u32;
+
+    /// The dynamic relocation of a thread-local's descriptor, where code of libraries asks by these.
+    fn thread_local_descriptor(&self) -> Option<u32> {
+        None
+    }
 
     /// Code that traps, for the gaps between pieces of code.
     fn trap(&self) -> &'static [u8];

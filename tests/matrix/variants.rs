@@ -82,6 +82,16 @@ fn flags(fixture: &Fixture, flags: &str) {
     fixture.write(".cargo/config.toml", &text, Save::InPlace);
 }
 
+/// The flags with which GNU's driver for another processor links by LLVM's linker: it looks for a
+/// linker of that processor's own, except where it is told.
+fn by_lld(fixture: &Fixture) -> String {
+    let folder = fixture.scratch().join("linkers");
+    std::fs::create_dir(&folder).expect("a folder");
+    let lld = which::which("ld.lld").expect("a linker");
+    std::os::unix::fs::symlink(lld, folder.join("ld.lld")).expect("a link");
+    format!("\"-Clink-arg=-B{}\", \"-Clink-arg=-fuse-ld=lld\"", folder.display())
+}
+
 /// Runs the named rows. Some of them come to something else here.
 #[track_caller]
 fn all(name: &'static str, prepare: fn(&Fixture), names: &[&[&str]], otherwise: &[(&str, Then)]) {
@@ -170,10 +180,13 @@ fn names_that_tell_nothing_of_types() {
 
 #[test]
 fn functions_that_the_linker_folds() {
-    if target::foreign().is_some() {
-        skip!("GNU's linker for other processors does not fold");
+    if target::foreign().is_some() && which::which("ld.lld").is_err() {
+        skip!("no ld.lld, and GNU's linker for other processors does not fold");
     }
-    let prepare = |f: &Fixture| flags(f, "\"-Clink-arg=-Wl,--icf=all\"");
+    let prepare = |f: &Fixture| match target::foreign() {
+        Some(_) => flags(f, &format!("{}, \"-Clink-arg=-Wl,--icf=all\"", by_lld(f))),
+        None => flags(f, "\"-Clink-arg=-Wl,--icf=all\""),
+    };
     let name = "one of two functions with the same code";
     let folded = (name, Refused("app::functions::same_two", "folded it with"));
     let names = ["another body", name, "a function of a library"];

@@ -48,6 +48,25 @@ pub fn runner() -> Option<&'static str> {
     foreign().map(|f| f.runner)
 }
 
+/// The foreign target's name.
+pub fn triple() -> String {
+    foreign().expect("a foreign target").triple.into()
+}
+
+/// A tool that makes programs for the target, by its name for the host's own (`cc`, `strip`).
+pub fn tool(name: &str) -> String {
+    let Some(foreign) = foreign() else { return name.into() };
+    match name {
+        "cc" => foreign.linker.into(),
+        other => foreign.linker.replace("gcc", other),
+    }
+}
+
+/// Where cargo puts what it builds with the `dev` profile, from the workspace's folder.
+pub fn output() -> String {
+    foreign().map_or("target/debug".into(), |f| format!("target/{}/debug", f.triple))
+}
+
 /// Where the primed target directory is kept: another one for each std, since cargo does not notice
 /// when that is exchanged.
 pub fn name() -> String {

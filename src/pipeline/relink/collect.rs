@@ -177,7 +177,9 @@ impl<'a> Collector<'a> {
             // The thread-locals of a patch do not count from it.
             let program = self.resolver.program;
             let bound = match program.tls {
-                Some(_) if program.library => Bound::ThreadLocalBehind(0),
+                Some(_) if program.library => {
+                    Bound::ThreadLocalBehind { behind: 0, descriptor: None }
+                }
                 _ => Bound::ThreadLocalAt(0),
             };
             return object.processor.bind(&mut self.draft, site, bound);
@@ -286,7 +288,8 @@ impl<'a> Collector<'a> {
         let Existing { image, address, kind, .. } = existing;
         Ok(match (kind, image) {
             (DefinitionKind::ThreadLocal, 0) if self.resolver.program.library => {
-                Bound::ThreadLocalBehind(address)
+                let descriptor = self.resolver.program.descriptors.get(&address).copied();
+                Bound::ThreadLocalBehind { behind: address, descriptor }
             }
             (DefinitionKind::ThreadLocal, 0) => Bound::ThreadLocalAt(
                 self.resolver

@@ -141,9 +141,9 @@ pub fn plan(captured: &[String], object: &Path, output: &Path, how: How) -> Link
             let Some(folder) = args.next() else { break };
             plan.search.push(folder.into());
             plan.args.extend([arg.clone(), folder.clone()]);
-        } else if arg == "-z" && how.direct {
+        } else if arg == "-z" {
             let Some(option) = args.next() else { break };
-            if !decides_what_is_open(option) {
+            if !is_dropped_keyword(option) {
                 plan.args.extend([arg.clone(), option.clone()]);
             }
         } else if !is_dropped(arg, &mut shared) {
@@ -212,9 +212,10 @@ fn is_shared_library(arg: &str) -> bool {
     !arg.starts_with('-') && (arg.ends_with(".so") || name.contains(".so."))
 }
 
-/// Whether a value of `-z` is about symbols that are found nowhere.
-fn decides_what_is_open(value: &str) -> bool {
-    matches!(value, "defs" | "undefs")
+/// Whether a value of `-z` is about symbols that are found nowhere, or says that all code has landing
+/// pads: a patch has code of its own without, and code that was compiled without.
+fn is_dropped_keyword(value: &str) -> bool {
+    matches!(value, "defs" | "undefs" | "force-bti")
 }
 
 /// The part of a `-Wl,a,b,c` list that is kept.
@@ -227,7 +228,7 @@ fn keep_linker_options(list: &str, shared: &mut bool) -> Vec<String> {
         } else if option == "-z" {
             match options.next() {
                 None => {}
-                Some(value) if decides_what_is_open(value) => {}
+                Some(value) if is_dropped_keyword(value) => {}
                 Some(value) => kept.extend(["-z".to_owned(), value.to_owned()]),
             }
         } else if !is_input(option) && !is_dropped(option, shared) {
@@ -275,6 +276,7 @@ mod tests {
                 "p.o -Wl,-z,relro,-z,now -nodefaultlibs",
             ),
             ("a.o -Wl,--gc-sections,-z,defs,--as-needed", "p.o -Wl,--as-needed"),
+            ("a.o -Wl,-z,force-bti -z force-bti -z now", "p.o -z now"),
             ("a.o -Wl,--version-script=/x -Wl,--no-undefined-version", "p.o"),
             ("a.o -Wl,-e,start -Wl,--build-id -s -rdynamic", "p.o"),
             ("a.o /x/libfoo.so libbar.so.1 -Xlinker --gc-sections", "p.o"),

@@ -30,10 +30,7 @@ pub fn bind(draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<(
         }
         Bound::Local(target) | Bound::Loader(target) => keep(draft, site, target),
         Bound::Image { image, address } => image_reference(draft, site, image, address),
-        Bound::ThreadLocalBehind(_) => anyhow::bail!(
-            "it uses a thread-local of a shared library, which cannot be reached from a patch on \
-             this processor"
-        ),
+        Bound::ThreadLocalBehind { descriptor, .. } => tls::of_a_library(draft, site, descriptor),
         Bound::ThreadLocalAt(_) | Bound::ThreadLocalIn { .. } | Bound::ThreadLocalNew(_) => {
             tls::bind(draft, site, bound)
         }
@@ -70,8 +67,7 @@ fn image_reference(
             relocate(draft, site, site.reloc.r_type, target)
         }
         R_AARCH64_ADR_PREL_PG_HI21 | R_AARCH64_ADR_PREL_PG_HI21_NC if code => {
-            let page = draft.word(word(place & !(PAGE - 1)));
-            load_out_of_line(draft, site, page)
+            page_of(draft, site, image, place)
         }
         R_AARCH64_ADR_PREL_LO21 if code => {
             let address = draft.word(word(place));
@@ -85,7 +81,7 @@ fn image_reference(
         | R_AARCH64_LDST128_ABS_LO12_NC
             if code =>
         {
-            set_low_bits(draft, site, place % PAGE)
+            within_page(draft, site, place)
         }
         R_AARCH64_ADR_GOT_PAGE | R_AARCH64_TLSDESC_ADR_PAGE21 if code => {
             let target = draft.word(word(address));
@@ -102,6 +98,18 @@ fn image_reference(
         }
         other => bail!("relocation type {} is not supported here", other.0),
     }
+}
+
+/// The instruction at the site comes to make the address of the page with `place`.
+pub fn page_of(draft: &mut Draft, site: Site<'_>, image: u32, place: u64) -> anyhow::Result<()> {
+    let value = place & !(PAGE - 1);
+    let page = draft.word(Word { kind: BindingKind::Address, image, value });
+    load_out_of_line(draft, site, page)
+}
+
+/// The instruction at the site comes to add what lies between `place` and the start of its page.
+pub fn within_page(draft: &mut Draft, site: Site<'_>, place: u64) -> anyhow::Result<()> {
+    set_low_bits(draft, site, place % PAGE)
 }
 
 /// Makes the relocated field refer to `target` itself.

@@ -80,8 +80,3 @@ pub fn is_load_of_address(word: u32) -> bool {
 pub fn with_immediate(word: u32, value: u32) -> u32 {
     (word & !(0xfff << 10)) | ((value & 0xfff) << 10)
 }
-
-/// `bti`: where this is enforced, an indirect branch must find it.
-pub fn is_landing_pad(word: u32) -> bool {
-    word & 0xffff_ff3f == 0xd503_241f
-}

@@ -46,6 +46,10 @@ impl Processor for Aarch64 {
         R_AARCH64_TLS_TPREL.0
     }
 
+    fn thread_local_descriptor(&self) -> Option<u32> {
+        Some(object::elf::R_AARCH64_TLSDESC.0)
+    }
+
     fn trap(&self) -> &'static [u8] {
         // `udf #0`
         &[0; 4]
@@ -90,15 +94,10 @@ impl Processor for Aarch64 {
         [object::elf::R_AARCH64_CALL26.0, object::elf::R_AARCH64_JUMP26.0].contains(&reloc.r_type)
     }
 
-    fn entry_hazard(&self, code: &[u8], room: u64) -> Option<&'static str> {
-        let first = code.first_chunk().map(|word| u32::from_le_bytes(*word));
-        if room < 4 {
-            Some("it is shorter than a jump, with another function right behind it")
-        } else if first.is_some_and(instruction::is_landing_pad) {
-            Some("it begins with a landing pad for indirect branches, which must stay")
-        } else {
-            None
-        }
+    fn entry_hazard(&self, _: &[u8], room: u64) -> Option<&'static str> {
+        // The first instruction is overwritten whatever it is, also one that signs the return
+        // address or is a landing pad: the runtime has taken away the guard that needs it.
+        (room < 4).then_some("it is shorter than a jump, with another function right behind it")
     }
 
     fn convention(&self, _: &[u8]) -> Option<Convention> {

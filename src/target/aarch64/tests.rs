@@ -246,22 +246,43 @@ fn a_thread_local_of_a_patch_is_added_out_of_line_without_losing_a_register() {
 }
 
 #[test]
+fn a_thread_local_of_a_library_is_asked_for_by_the_library_s_own_descriptor() {
+    let own = Bound::ThreadLocalBehind { behind: 0x40, descriptor: Some(0x12_3458) };
+    // adrp x0, v; ldr x1, [x0, v]; add x0, x0, v; blr x1
+    let page = bound(0x9000_0000, (R_AARCH64_TLSDESC_ADR_PAGE21, 0), own).unwrap();
+    assert_eq!((page.code(), page.values()), (BRANCH, vec![0x12_3000]));
+    assert_eq!(page.glue(), [0x9000_0000, 0xf940_0000, BRANCH]);
+    let cases = [
+        (0xf940_0001, R_AARCH64_TLSDESC_LD64_LO12, 0xf942_2c01),
+        (0x9100_0000, R_AARCH64_TLSDESC_ADD_LO12, 0x9111_6000),
+        (0xd63f_0020, R_AARCH64_TLSDESC_CALL, 0xd63f_0020),
+    ];
+    for (instruction, r_type, expected) in cases {
+        let found = bound(instruction, (r_type, 0), own).unwrap();
+        assert_eq!(found.code(), expected, "{r_type:?}: {:#x}", found.code());
+        assert!(found.relocs(found.section).is_empty() && found.values().is_empty());
+    }
+    let refused = |at, to| bound(0x9000_0000, at, to).map(|_| ()).unwrap_err().to_string();
+    let none = Bound::ThreadLocalBehind { behind: 0x40, descriptor: None };
+    let why = refused((R_AARCH64_TLSDESC_ADR_PAGE21, 0), none);
+    assert!(why.contains("no descriptor"), "{why}");
+    let why = refused((R_AARCH64_TLSIE_ADR_GOTTPREL_PAGE21, 0), own);
+    assert!(why.contains("tls-model"), "{why}");
+}
+
+#[test]
 fn the_executable_s_thread_locals_come_after_the_loader_s_two_words() {
     let offset = |align, at| Aarch64.thread_pointer_offset(TlsLayout { size: 64, align }, at);
     assert_eq!((offset(8, 4), offset(16, 4), offset(64, 4)), (20, 20, 68));
 }
 
 #[test]
-fn any_entry_has_room_but_a_landing_pad_stays() {
-    // ret; b .
-    for code in [0xd65f_03c0u32, BRANCH] {
+fn any_entry_has_room_also_one_with_a_landing_pad() {
+    // ret; b .; bti c; paciasp
+    for code in [0xd65f_03c0u32, BRANCH, 0xd503_245f, 0xd503_233f] {
         assert_eq!(Aarch64.entry_hazard(&code.to_le_bytes(), 4), None);
     }
     assert!(Aarch64.entry_hazard(&[], 0).is_some());
-    // bti; bti c; bti j; bti jc
-    for code in [0xd503_241fu32, 0xd503_245f, 0xd503_249f, 0xd503_24df] {
-        assert!(Aarch64.entry_hazard(&code.to_le_bytes(), 64).is_some(), "{code:#x}");
-    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 //! while the program runs: each loads the distance from the thread pointer out of a word.
 //! (ELF for the Arm 64-bit Architecture, "Thread-local storage descriptors" and "Relaxations".)
 
-use anyhow::{bail, ensure};
+use anyhow::{Context, bail, ensure};
 use hotpatch_protocol::manifest::BindingKind;
 use object::elf::{
     R_AARCH64_ADR_PREL_PG_HI21, R_AARCH64_LDST64_ABS_LO12_NC, R_AARCH64_TLSDESC_ADD_LO12,
@@ -13,7 +13,7 @@ use object::elf::{
     R_AARCH64_TLSLE_LDST32_TPREL_LO12_NC, R_AARCH64_TLSLE_LDST64_TPREL_LO12_NC, RelocationType,
 };
 
-use super::bind::{out_of_line, read, relocate, set_low_bits, write};
+use super::bind::{out_of_line, page_of, read, relocate, set_low_bits, within_page, write};
 use super::instruction::{self as insn, IP0, IP1, NOP};
 use crate::target::binary::{Draft, DraftReloc, Target, Word};
 use crate::target::processor::{Bound, Site};
@@ -72,6 +72,30 @@ pub fn bind(draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<(
             _ => set_low_bits(draft, site, inner(site)?),
         },
         other => bail!("thread-local relocation type {} is not supported", other.0),
+    }
+}
+
+/// Accesses to the thread-locals of a program that is a shared library go on calling the function
+/// of a descriptor. Only the loader can make one for such a variable, so it is the library's own.
+pub fn of_a_library(
+    draft: &mut Draft,
+    site: Site<'_>,
+    descriptor: Option<u64>,
+) -> anyhow::Result<()> {
+    let descriptor = || {
+        ensure!(site.reloc.addend == 0, "an offset into a thread-local has an unknown form");
+        descriptor.context("the library itself has no descriptor for one of its thread-locals")
+    };
+    match RelocationType(site.reloc.r_type) {
+        R_AARCH64_TLSDESC_ADR_PAGE21 => page_of(draft, site, 0, descriptor()?),
+        R_AARCH64_TLSDESC_LD64_LO12 | R_AARCH64_TLSDESC_ADD_LO12 => {
+            within_page(draft, site, descriptor()?)
+        }
+        R_AARCH64_TLSDESC_CALL => Ok(()),
+        _ => bail!(
+            "it was compiled to find a thread-local at a place that only programs have \
+             (`-Z tls-model`)"
+        ),
     }
 }
 

@@ -73,6 +73,9 @@ pub struct Program {
     /// The layout of its thread-locals, where these lie at a constant distance from the thread
     /// pointer.
     pub tls: Option<TlsLayout>,
+    /// Where it keeps the descriptors of its thread-locals, by these' places in the thread-local
+    /// block.
+    pub descriptors: HashMap<u64, u64>,
     /// The names that it takes from shared libraries.
     pub imports: HashSet<String>,
     /// Where std keeps its list of loaded libraries, where it is linked in and known.
@@ -158,6 +161,7 @@ impl Program {
             library: false,
             version: None,
             tls: None,
+            descriptors: HashMap::new(),
             imports: HashSet::new(),
             symbolizer: None,
             needed: Vec::new(),

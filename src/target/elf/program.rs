@@ -1,12 +1,15 @@
 //! Reading a linked ELF program.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use anyhow::Context;
 use hotpatch_protocol::symbolizer::Symbolizer;
 use object::elf::{FileHeader32, FileHeader64};
 use object::read::elf::{ElfFile, FileHeader, ProgramHeader, Sym};
-use object::{Endianness, Object, ObjectSection, ObjectSymbol};
+use object::{
+    Endianness, Object, ObjectSection, ObjectSymbol, ObjectSymbolTable, RelocationFlags,
+    RelocationTarget,
+};
 
 use crate::target::binary::program::{Definition, DefinitionKind, TlsLayout, hex};
 use crate::target::binary::{Format, Program};
@@ -33,6 +36,7 @@ fn read<Elf: FileHeader<Endian = Endianness>>(data: &[u8]) -> anyhow::Result<Pro
     program.build_id = hex(file.build_id()?.unwrap_or_default());
     program.library = !names_a_loader(&file);
     program.tls = tls_layout(&file);
+    program.descriptors = descriptors(&file, processor.thread_local_descriptor());
     program.imports = imports(&file);
     program.needed = needed(&file)?;
     for section in file.sections().filter(|s| s.kind() == object::SectionKind::Text) {
@@ -106,6 +110,28 @@ fn tls_layout<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>) -> 
         .iter()
         .find(|h| h.p_type(endian) == object::elf::PT_TLS)
         .map(|h| TlsLayout { size: h.p_memsz(endian).into(), align: h.p_align(endian).into() })
+}
+
+/// What the loader makes descriptors of. Those of variables that nobody else sees have no symbol.
+fn descriptors<Elf: FileHeader<Endian = Endianness>>(
+    file: &ElfFile<'_, Elf>,
+    wanted: Option<u32>,
+) -> HashMap<u64, u64> {
+    let symbols = file.dynamic_symbol_table();
+    let offset = |target| match target {
+        RelocationTarget::Symbol(index) => {
+            let symbol = symbols.as_ref()?.symbol_by_index(index).ok()?;
+            (!symbol.is_undefined()).then(|| symbol.address())
+        }
+        _ => Some(0),
+    };
+    let relocations = file.dynamic_relocations().into_iter().flatten();
+    let found = relocations.filter_map(|(place, relocation)| {
+        let RelocationFlags::Elf { r_type } = relocation.flags() else { return None };
+        let start = (Some(r_type.0) == wanted).then(|| offset(relocation.target()))??;
+        Some((start.wrapping_add_signed(relocation.addend()), place))
+    });
+    found.collect()
 }
 
 fn imports<Elf: FileHeader<Endian = Endianness>>(file: &ElfFile<'_, Elf>) -> HashSet<String> {

@@ -32,7 +32,7 @@ pub fn bind(draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<b
             image_reference(draft, site, image, address)?;
             Ok(false)
         }
-        Bound::ThreadLocalBehind(behind) => {
+        Bound::ThreadLocalBehind { behind, .. } => {
             tls::of_a_library(draft, site, behind)?;
             Ok(false)
         }

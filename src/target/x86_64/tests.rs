@@ -160,14 +160,15 @@ fn thread_locals_of_the_program_become_constants() {
 
 #[test]
 fn thread_locals_of_a_library_are_asked_for_by_its_own_number() {
-    let behind = Bound::ThreadLocalBehind(0x40);
+    let of_library = |behind| Bound::ThreadLocalBehind { behind, descriptor: None };
+    let behind = of_library(0x40);
     // data16 lea x@tlsgd(%rip), %rdi; data16 data16 rex.W call __tls_get_addr
     let general = [0x66, 0x48, 0x8d, 0x3d, 0, 0, 0, 0, 0x66, 0x66, 0x48, 0xe8, 0, 0, 0, 0];
     // lea x@tlsld(%rip), %rdi; call __tls_get_addr
     let local = [0x48, 0x8d, 0x3d, 0, 0, 0, 0, 0xe8, 0, 0, 0, 0];
     for (given, site, bound_to, offset) in [
         (&general[..], (4, R_X86_64_TLSGD, -4), behind, 0x40u64),
-        (&local[..], (3, R_X86_64_TLSLD, -4), Bound::ThreadLocalBehind(0), 0),
+        (&local[..], (3, R_X86_64_TLSLD, -4), of_library(0), 0),
     ] {
         let (code, _, draft) = bound(given, site, bound_to).unwrap();
         assert!(code.contains("lea ") && code.contains(",%rdi; call"), "{code}");

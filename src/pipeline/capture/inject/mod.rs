@@ -73,7 +73,8 @@ pub fn flags(runtime: &Runtime, call: &Call, rustc: &Path) -> io::Result<Vec<Str
 
 /// The same as [`program_flags`] for a shared library. Native libraries would also become part of an
 /// rlib that the same call makes, so these are arguments of the linker, which come last: the
-/// standard library is named once more for linkers that do not look back.
+/// standard library and C's, a part of which is linked statically, are named once more for linkers
+/// that do not look back.
 fn library_flags(runtime: &Runtime, call: &Call, standard: &[PathBuf]) -> Vec<String> {
     let (linker, flavor) = (call.codegen("linker"), call.codegen("linker-flavor"));
     let option = |name: &str| linking::handed_on(name, call.value("--target"), flavor, linker);
@@ -83,6 +84,7 @@ fn library_flags(runtime: &Runtime, call: &Call, standard: &[PathBuf]) -> Vec<St
     words.extend([own.next(), option("--no-whole-archive"), option("--start-group")]);
     words.extend(own.map(Some));
     words.extend(standard.iter().map(|path| Some(path.display().to_string())));
+    words.push(Some("-lc".into()));
     words.push(option("--end-group"));
     let words = words.into_iter().flatten();
     words.flat_map(|word| ["-C".into(), format!("link-arg={word}")]).collect()
