@@ -16,6 +16,7 @@ const ALL: &[(&str, &[&str])] = &[
     ("dispatch", &["dispatch"]),
     ("frames", &["frames"]),
     ("growing", &["growing"]),
+    ("guarded", &["guarded"]),
     ("hooks", &["hooks"]),
     ("hosted", &[]),
     ("hostile", &["allocates", "no_main"]),

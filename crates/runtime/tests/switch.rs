@@ -2,7 +2,9 @@
 
 mod support;
 
-use support::{Program, Server, Template, applied, percentile};
+use std::io::Write;
+
+use support::{Program, STOPS_THREADS, Server, Template, applied, percentile};
 
 #[test]
 fn victim() {
@@ -40,9 +42,9 @@ fn eight_threads_see_two_hundred_patches_each_at_once() {
     let mut pauses = Vec::new();
     for patch in 1..=200 {
         let answer = applied(client.ask(template.frame(patch, patch.into())));
-        // Only the first has to look where the threads are: 8, the one that answers and the test
-        // harness. The runtime's own are not waited for.
-        assert_eq!(answer.threads, if patch == 1 { 10 } else { 0 });
+        // Only the first may have to look where the threads are: 8, the one that answers and the
+        // test harness. The runtime's own are not waited for.
+        assert_eq!(answer.threads, if patch == 1 && STOPS_THREADS { 10 } else { 0 });
         pauses.push(answer.pause_us);
     }
     assert_eq!(program.number("left"), 200);
@@ -54,6 +56,10 @@ fn eight_threads_see_two_hundred_patches_each_at_once() {
 
 #[test]
 fn code_that_cannot_be_made_writable_is_written_through_proc() {
+    if cfg!(target_arch = "aarch64") {
+        let why = b"SKIPPED switch: emulators have no filters of system calls\n";
+        return drop(std::io::stderr().write_all(why));
+    }
     let server = Server::new();
     let mut program = Program::start(Some(&server.address()), "sealed-code,call,call,sleep");
     let mut client = server.client(&program.directory);

@@ -29,7 +29,7 @@ pub fn bind(draft: &mut Draft, site: Site<'_>, bound: Bound) -> anyhow::Result<(
         Bound::Local(target) | Bound::Loader(target) => keep(draft, site, target),
         Bound::Image { image, address } => image_reference(draft, site, image, address),
         Bound::ThreadLocalAt(_)
-        | Bound::ThreadLocalBehind(_)
+        | Bound::ThreadLocalBehind { .. }
         | Bound::ThreadLocalIn { .. }
         | Bound::ThreadLocalNew(_) => {
             bail!("it uses a thread-local of the system, which is not supported on this processor")

@@ -8,6 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use super::arch::LANDING_PADS;
 use super::sys::page_size;
 
 /// A segment that may be executed.
@@ -17,8 +18,10 @@ const PF_W: u32 = 2;
 pub const PF_R: u32 = 4;
 const PT_LOAD: u32 = 1;
 const PT_NOTE: u32 = 4;
+const PT_GNU_PROPERTY: u32 = 0x6474_e553;
 const PT_GNU_RELRO: u32 = 0x6474_e552;
 const NT_GNU_BUILD_ID: u32 = 3;
+const NT_GNU_PROPERTY_TYPE_0: u32 = 5;
 
 /// What a stretch of an image must allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +43,8 @@ pub struct Image {
     pub build_id: Vec<u8>,
     /// The number under which the loader keeps its thread-locals; 0 where it has none.
     pub thread_locals: usize,
+    /// The processor may look after that its code is only entered at landing pads.
+    pub guarded: bool,
     name: CString,
     file: PathBuf,
     segments: Vec<Segment>,
@@ -103,6 +108,15 @@ impl Image {
         code.map(|segment| segment.addresses.clone()).collect()
     }
 
+    /// The bytes at these addresses, where they are loaded; those of headers and notes do not change.
+    fn bytes(&self, addresses: Range<usize>) -> &'static [u8] {
+        if !self.allows(addresses.start, addresses.len(), Use::Read) {
+            return &[];
+        }
+        // SAFETY: they lie in a segment that is loaded and readable.
+        unsafe { std::slice::from_raw_parts(addresses.start as *const u8, addresses.len()) }
+    }
+
     /// What stands at `address` in the file, if that can be read.
     pub fn original<const N: usize>(&self, address: usize) -> Option<[u8; N]> {
         let segment = self.segments.iter().find(|s| s.addresses.contains(&address))?;
@@ -154,7 +168,7 @@ fn absolute(path: &Path) -> PathBuf {
 
 fn describe(base: usize, headers: &[libc::Elf64_Phdr]) -> Image {
     let mut image = Image { base, ..Image::default() };
-    let mut notes = Vec::new();
+    let (mut notes, mut properties) = (Vec::new(), None);
     for header in headers {
         let start = base.wrapping_add(header.p_vaddr as usize);
         let addresses = start..start.wrapping_add(header.p_memsz as usize);
@@ -168,22 +182,37 @@ fn describe(base: usize, headers: &[libc::Elf64_Phdr]) -> Image {
                 let page = |address: usize| address & !(page_size() - 1);
                 image.sealed = Some(page(addresses.start)..page(addresses.end));
             }
+            PT_GNU_PROPERTY => properties = Some(addresses),
             PT_NOTE => notes.push((addresses, header.p_align)),
             _ => {}
         }
     }
     for (addresses, align) in notes {
-        if image.allows(addresses.start, addresses.len(), Use::Read) {
-            // SAFETY: the notes lie in a segment that is loaded and readable.
-            let bytes = unsafe {
-                std::slice::from_raw_parts(addresses.start as *const u8, addresses.len())
-            };
-            if let Some(id) = build_id(bytes, if align == 8 { 8 } else { 4 }) {
-                image.build_id = id.to_vec();
-            }
+        if let Some(id) = build_id(image.bytes(addresses), if align == 8 { 8 } else { 4 }) {
+            image.build_id = id.to_vec();
         }
     }
+    let properties = properties.map_or(&[][..], |addresses| image.bytes(addresses));
+    image.guarded = LANDING_PADS
+        .is_some_and(|(kind, bit)| property(properties, kind).is_some_and(|set| set & bit != 0));
     image
+}
+
+/// The first word of a property, in the note with all of them.
+fn property(notes: &[u8], wanted: u32) -> Option<u32> {
+    let word =
+        |at: usize| -> Option<u32> { Some(u32::from_le_bytes(*notes.get(at..)?.first_chunk()?)) };
+    let is_properties = word(8)? == NT_GNU_PROPERTY_TYPE_0 && notes.get(12..16)? == b"GNU\0";
+    let end = 16usize.checked_add(word(4)? as usize)?;
+    let mut at = 16;
+    while is_properties && at < end {
+        let size = word(at + 4)? as usize;
+        if word(at)? == wanted && size >= 4 {
+            return word(at + 8);
+        }
+        at = at.checked_add(8)?.checked_add(size)?.checked_next_multiple_of(8)?;
+    }
+    None
 }
 
 fn build_id(mut notes: &[u8], align: usize) -> Option<&[u8]> {
@@ -239,5 +268,14 @@ mod tests {
         }
         assert_eq!(build_id(&notes, 4), Some(&[1, 2, 3, 4][..]));
         assert_eq!(build_id(&notes[..20], 4), None);
+    }
+
+    #[test]
+    fn a_property_is_found_among_others() {
+        let words = [4u32, 32, 5, u32::from_le_bytes(*b"GNU\0"), 7, 4, 9, 0, 0xc000_0000, 4, 3, 0];
+        let notes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+        assert_eq!((property(&notes, 7), property(&notes, 0xc000_0000)), (Some(9), Some(3)));
+        assert_eq!((property(&notes, 8), property(&notes[..40], 0xc000_0000)), (None, None));
+        assert_eq!(property(&[], 7), None);
     }
 }

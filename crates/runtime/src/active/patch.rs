@@ -209,6 +209,17 @@ impl Patches {
         Ok(())
     }
 
+    /// Makes the program's code one that patches can enter, once.
+    fn unguard(&mut self) -> Result<(), Refusal> {
+        #[cfg(hotpatch_detours)]
+        if self.images.program.guarded {
+            sys::code::unguard(&self.images.program.code())
+                .map_err(|e| refuse(RefusalKind::CodeNotWritable, e))?;
+            self.images.program.guarded = false;
+        }
+        Ok(())
+    }
+
     fn switch(
         &mut self,
         image: &Image,
@@ -220,6 +231,7 @@ impl Patches {
         if image.base.wrapping_add(found.manifest_address as usize) != manifest {
             return Err(malformed("the dynamic loader found another manifest".into()));
         }
+        self.unguard()?;
         let redirects: Vec<Redirect> = found
             .manifest
             .entries

@@ -12,6 +12,18 @@ use hotpatch_protocol::message::Hello;
 
 const VALUE: u64 = 0x1122_3344_5566_7788;
 
+/// Adds 1 to what the word at `slot` leads to.
+#[cfg(target_arch = "x86_64")]
+const COUNT: &str = "  mov slot(%rip), %rax\n  lock incq (%rax)\n";
+#[cfg(target_arch = "aarch64")]
+const COUNT: &str = "  adrp x1, slot\n  ldr x1, [x1, :lo12:slot]\n1: ldaxr x0, [x1]\n  add x0, x0, 1\n  \
+    stlxr w2, x0, [x1]\n  cbnz w2, 1b\n";
+/// Returns the word at `value`.
+#[cfg(target_arch = "x86_64")]
+const RETURN_VALUE: &str = "  mov value(%rip), %rax\n  ret\n";
+#[cfg(target_arch = "aarch64")]
+const RETURN_VALUE: &str = "  adrp x0, value\n  ldr x0, [x0, :lo12:value]\n  ret\n";
+
 /// A library whose functions return one value, and add 1 to a static of the program where it has
 /// one.
 #[derive(Clone)]
@@ -133,12 +145,11 @@ fn rels(manifest: &Manifest) -> Vec<usize> {
 }
 
 fn assemble(directory: &Path, manifest: &Manifest, more: &str) -> Vec<u8> {
-    let mut source = String::from(".text\nreplaced:\n");
-    if manifest.bindings.is_empty() {
-        source += "  mov value(%rip), %rax\n  ret\n";
-    } else {
-        source += "  mov slot(%rip), %rax\n  lock incq (%rax)\n  mov value(%rip), %rax\n  ret\n";
+    let mut source = String::from(".text\n.balign 4\nreplaced:\n");
+    if !manifest.bindings.is_empty() {
+        source += COUNT;
     }
+    source += RETURN_VALUE;
     source += ".data\n.balign 8\n.globl __hotpatch_manifest\n__hotpatch_manifest:\n";
     let rels = rels(manifest);
     let bytes = manifest.encode();
@@ -159,7 +170,7 @@ fn assemble(directory: &Path, manifest: &Manifest, more: &str) -> Vec<u8> {
     let from = directory.join("template.s");
     let to = directory.join("template.so");
     std::fs::write(&from, source).unwrap();
-    let output = Command::new("cc")
+    let output = Command::new(super::COMPILER)
         .args(["-shared", "-nostdlib", "-o"])
         .args([&to, &from])
         .output()

@@ -12,6 +12,15 @@ pub use program::Program;
 #[allow(unused_imports)]
 pub use server::{Client, Server};
 
+/// What makes libraries for the processor of the tests.
+#[cfg(target_arch = "x86_64")]
+pub const COMPILER: &str = "cc";
+#[cfg(target_arch = "aarch64")]
+pub const COMPILER: &str = "aarch64-linux-gnu-gcc";
+
+/// Whether a program has to be looked at before a function is redirected for the first time.
+pub const STOPS_THREADS: bool = cfg!(target_arch = "x86_64");
+
 use hotpatch_protocol::message::{Applied, ClientMessage, RefusalKind, Refused};
 
 /// The answer, which must say that the patch runs.

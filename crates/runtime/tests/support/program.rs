@@ -10,6 +10,13 @@ use hotpatch_protocol::{ENV_ADDR, ENV_TOKEN};
 
 use super::victim;
 
+/// What cargo has started this very test with, where the processor is another one.
+fn runner() -> Option<String> {
+    let name =
+        cfg!(target_arch = "aarch64").then_some("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER");
+    std::env::var(name?).ok()
+}
+
 /// A running program; it is killed with this value.
 pub struct Program {
     pub child: Child,
@@ -34,7 +41,14 @@ impl Program {
         let parent = option_env!("CARGO_TARGET_TMPDIR").map_or(std::env::temp_dir(), Into::into);
         let directory = parent.join(format!("program-{}-{count}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
-        let mut command = Command::new(std::env::current_exe().unwrap());
+        let own = std::env::current_exe().unwrap();
+        let mut command = match runner() {
+            Some(runner) => Command::new(runner),
+            None => Command::new(&own),
+        };
+        if runner().is_some() {
+            command.arg(&own);
+        }
         command
             .args(["--exact", "victim", "--nocapture", "--test-threads=1"])
             .env(victim::THREADS, threads)

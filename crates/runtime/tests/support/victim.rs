@@ -118,7 +118,7 @@ fn names() -> Vec<String> {
     names
 }
 
-/// What a child of `fork` sees: its threads after it has called `start` again.
+/// What a child of `fork` sees: how many threads it has of ours after it has called `start` again.
 fn fork() -> String {
     let mut pipe = [0; 2];
     // SAFETY: the child only starts nothing, reads /proc and ends without unwinding.
@@ -128,7 +128,8 @@ fn fork() -> String {
             hotpatch_runtime::start();
             hotpatch_runtime::safepoint();
             thread::sleep(Duration::from_millis(50));
-            let text = format!("{} {}", names().len(), left());
+            let ours = names().iter().filter(|name| name.contains("hotpatch")).count();
+            let text = format!("{ours} {}", left());
             libc::write(pipe[1], text.as_ptr().cast(), text.len());
             libc::_exit(0);
         }
@@ -153,6 +154,7 @@ fn start(name: &str) -> Option<JoinHandle<()>> {
         "nanosleep" => nanosleep,
         "select" => select,
         "receive" => receive,
+        "read" => read,
         "futex" => futex,
         "fork-often" => fork_often,
         "deaf-asleep" => deaf_asleep,
@@ -278,6 +280,25 @@ fn receive() {
             INTERRUPTED.fetch_add(1, Ordering::SeqCst);
         }
         SLEPT.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// Reads what another thread writes now and then.
+fn read() {
+    let mut pipe = [0; 2];
+    // SAFETY: the kernel writes two descriptors.
+    assert_eq!(unsafe { libc::pipe(pipe.as_mut_ptr()) }, 0);
+    let [from, to] = pipe;
+    thread::spawn(move || {
+        loop {
+            thread::sleep(Duration::from_millis(5));
+            // SAFETY: the kernel reads the one byte.
+            unsafe { libc::write(to, [0u8].as_ptr().cast(), 1) };
+        }
+    });
+    while running() {
+        // SAFETY: there is room for the one byte.
+        note(unsafe { libc::read(from, [0u8].as_mut_ptr().cast(), 1) } as i64);
     }
 }
 

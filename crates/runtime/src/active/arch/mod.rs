@@ -54,3 +54,60 @@ impl Registers {
         }
     }
 }
+
+/// True where `EINTR` from this call means that nothing has happened, so that it can be repeated.
+/// `close` is not among them: the descriptor is gone even though the call says `EINTR`. Nor are
+/// calls whose purpose is to be interrupted, such as `pause`.
+#[cfg(hotpatch_detours)]
+pub fn is_repeatable(number: usize) -> bool {
+    let number = number as libc::c_long;
+    let everywhere = matches!(
+        number,
+        libc::SYS_read
+            | libc::SYS_readv
+            | libc::SYS_write
+            | libc::SYS_writev
+            | libc::SYS_ppoll
+            | libc::SYS_pselect6
+            | libc::SYS_nanosleep
+            | libc::SYS_clock_nanosleep
+            | libc::SYS_epoll_pwait
+            | libc::SYS_epoll_pwait2
+            | libc::SYS_futex
+            | libc::SYS_futex_waitv
+            | libc::SYS_semop
+            | libc::SYS_semtimedop
+            | libc::SYS_msgrcv
+            | libc::SYS_msgsnd
+            | libc::SYS_mq_timedsend
+            | libc::SYS_mq_timedreceive
+            | libc::SYS_io_getevents
+            | libc::SYS_io_uring_enter
+            | libc::SYS_accept
+            | libc::SYS_accept4
+            | libc::SYS_connect
+            | libc::SYS_recvfrom
+            | libc::SYS_recvmsg
+            | libc::SYS_recvmmsg
+            | libc::SYS_sendto
+            | libc::SYS_sendmsg
+            | libc::SYS_sendmmsg
+            | libc::SYS_wait4
+            | libc::SYS_waitid
+            | libc::SYS_flock
+            | libc::SYS_fcntl
+    );
+    everywhere || OLDER_CALLS.contains(&number)
+}
+
+#[cfg(test)]
+#[cfg(hotpatch_detours)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn close_is_never_repeated() {
+        assert!(!is_repeatable(libc::SYS_close as usize));
+        assert!(is_repeatable(libc::SYS_epoll_pwait as usize));
+    }
+}

@@ -20,6 +20,10 @@ pub const NO_ISLAND: [u8; ISLAND_SIZE] = [BREAKPOINT; ISLAND_SIZE];
 const BREAKPOINT: u8 = 0xcc;
 /// `e_machine` of this processor's ELF files.
 pub const ELF_MACHINE: u16 = 62;
+/// Code may be entered anywhere: Linux does not have the processor look after that in programs.
+pub const LANDING_PADS: Option<(u32, u32)> = None;
+/// What call frame information has beyond its standard.
+pub const VENDOR: gimli::Vendor = gimli::Vendor::Default;
 /// How many registers are numbered in call frame information. The return address, which comes after
 /// them, is in none.
 pub const REGISTERS: usize = 16;
@@ -27,6 +31,9 @@ pub const REGISTERS: usize = 16;
 pub const STACK_POINTER: u16 = 7;
 /// How far a jump reaches in either direction, with room to spare for the island's own size.
 pub const REACH: usize = 0x7fff_0000;
+
+/// Calls that only older processors have.
+pub const OLDER_CALLS: [libc::c_long; 3] = [libc::SYS_poll, libc::SYS_select, libc::SYS_epoll_wait];
 
 const EINTR: u64 = 4;
 
@@ -105,6 +112,11 @@ pub unsafe fn syscall(number: libc::c_long, arguments: [usize; 6]) -> isize {
         );
     }
     result
+}
+
+/// The address that a return goes to, from what is on the stack for it.
+pub fn return_address(kept: usize) -> usize {
+    kept
 }
 
 /// Throws away whatever the processor has fetched ahead.
@@ -201,49 +213,9 @@ impl Context {
     }
 }
 
-/// True where `EINTR` from this call means that nothing has happened, so that it can be repeated.
-/// `close` is not among them: the descriptor is gone even though the call says `EINTR`. Nor are
-/// calls whose purpose is to be interrupted, such as `pause`.
-pub fn is_repeatable(number: usize) -> bool {
-    matches!(
-        number as libc::c_long,
-        libc::SYS_read
-            | libc::SYS_readv
-            | libc::SYS_write
-            | libc::SYS_writev
-            | libc::SYS_poll
-            | libc::SYS_ppoll
-            | libc::SYS_select
-            | libc::SYS_pselect6
-            | libc::SYS_nanosleep
-            | libc::SYS_clock_nanosleep
-            | libc::SYS_epoll_wait
-            | libc::SYS_epoll_pwait
-            | libc::SYS_epoll_pwait2
-            | libc::SYS_futex
-            | libc::SYS_futex_waitv
-            | libc::SYS_semop
-            | libc::SYS_semtimedop
-            | libc::SYS_msgrcv
-            | libc::SYS_msgsnd
-            | libc::SYS_mq_timedsend
-            | libc::SYS_mq_timedreceive
-            | libc::SYS_io_getevents
-            | libc::SYS_io_uring_enter
-            | libc::SYS_accept
-            | libc::SYS_accept4
-            | libc::SYS_connect
-            | libc::SYS_recvfrom
-            | libc::SYS_recvmsg
-            | libc::SYS_recvmmsg
-            | libc::SYS_sendto
-            | libc::SYS_sendmsg
-            | libc::SYS_sendmmsg
-            | libc::SYS_wait4
-            | libc::SYS_waitid
-            | libc::SYS_flock
-            | libc::SYS_fcntl
-    )
+/// True where a call like this can be made again: its arguments are in registers that it keeps.
+pub fn keeps_arguments(_: &Call) -> bool {
+    true
 }
 
 #[cfg(test)]
@@ -277,11 +249,5 @@ mod tests {
     fn the_context_has_the_layout_of_the_kernel() {
         assert_eq!(std::mem::offset_of!(Context, rip), 40 + 16 * 8);
         assert_eq!(std::mem::offset_of!(Context, mask), 40 + 256);
-    }
-
-    #[test]
-    fn close_is_never_repeated() {
-        assert!(!is_repeatable(libc::SYS_close as usize));
-        assert!(is_repeatable(libc::SYS_epoll_wait as usize));
     }
 }

@@ -221,8 +221,10 @@ mod tests {
         // SAFETY: the island leads to a function of this type.
         let through: extern "C" fn() -> u32 = unsafe { std::mem::transmute(island.code) };
         assert_eq!(through(), 7);
-        assert_eq!(islands.near(near, 0).unwrap().code, island.code);
-        assert!(best_island(near).is_none_or(|best| best == island.code));
+        // Where there is a best place, it does not change.
+        if let Some(best) = best_island(near) {
+            assert_eq!((best, islands.near(near, 0).unwrap().code), (island.code, island.code));
+        }
     }
 
     #[test]

@@ -221,9 +221,9 @@ fn stand(switch: u32) {
 ///
 /// Threads that sleep are not interrupted at all, and the kernel repeats most calls by itself
 /// (`SA_RESTART`). What is left is a thread that ran when it was looked at and has gone to sleep
-/// since, in a call that is never repeated, such as `epoll_wait`. The call's number is not in the
-/// context: it is known from the instruction that loads it, or from what the thread was seen in
-/// before. A signal of the program that waits will interrupt the call with every right, so the call
+/// since, in a call that is never repeated, such as `epoll_wait`. The context does not have all of
+/// the call (on x86-64 not its number, on AArch64 not its first argument): the rest is known from
+/// the instructions before it, or from what the thread was seen in before. A signal of the program that waits will interrupt the call with every right, so the call
 /// is not repeated then.
 fn hide_interruption(context: &mut Context, slot: Option<&Slot>) {
     if !context.was_interrupted() {

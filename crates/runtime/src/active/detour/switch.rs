@@ -168,6 +168,9 @@ impl Plan {
         let access = Access::to(&self.entries, JUMP_SIZE)
             .map_err(|e| refuse(RefusalKind::CodeNotWritable, e))?;
         let mut carrying = Carrying { plan: self, access: &access, back, failed: false };
+        if access.is_immediate() && watch::needs_no_stop() {
+            return Ok(watch::carry_out_running(&mut carrying));
+        }
         match watch::carry_out(&self.entries, &mut carrying) {
             Ok(_) if carrying.failed => {
                 Err(refuse(RefusalKind::CodeNotWritable, "code could not be written"))

@@ -8,7 +8,7 @@ use super::bodies::Body;
 use super::modules::Modules;
 use super::snapshot::{LOOK, ROOM};
 use super::unwind::Unwinder;
-use crate::active::arch::is_repeatable;
+use crate::active::arch::{is_repeatable, keeps_arguments, return_address};
 use crate::active::crash::is_reporter;
 use crate::active::detour::{HANDLER, SIGNAL, note_call};
 use crate::active::sys::tasks::{self, Doing, Tasks};
@@ -77,11 +77,11 @@ impl Look {
             let words = buffer.get(..length / size_of::<usize>()).unwrap_or_default();
             let inside = |address: usize| bodies.iter().any(|body| body.code.contains(&address));
             let complete = !words.is_empty() && words.len() < ROOM;
-            if complete && !words.iter().any(|word| inside(word.wrapping_sub(1))) {
+            if complete && !words.iter().any(|&word| inside(return_address(word).wrapping_sub(1))) {
                 return;
             }
             // A call that the program would see interrupted is left alone.
-            deaf |= !is_repeatable(call.number);
+            deaf |= !is_repeatable(call.number) || !keeps_arguments(&call);
             note_call(thread, &call);
         }
         if deaf {

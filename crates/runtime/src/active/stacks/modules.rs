@@ -5,6 +5,7 @@ use std::ops::Range;
 
 use gimli::{BaseAddresses, EhFrame, EhFrameHdr, EndianSlice, NativeEndian};
 
+use crate::active::arch::VENDOR;
 use crate::active::image::{PF_R, PF_X};
 
 const PT_LOAD: u32 = 1;
@@ -66,7 +67,8 @@ impl Modules {
         let table = header.parse(&bases, size_of::<usize>() as u8).ok()?;
         let gimli::Pointer::Direct(at) = table.eh_frame_ptr() else { return None };
         let bases = bases.set_eh_frame(at);
-        let frames = EhFrame::new(module.bytes(at as usize)?, NativeEndian);
+        let mut frames = EhFrame::new(module.bytes(at as usize)?, NativeEndian);
+        frames.set_vendor(VENDOR);
         Some(Frames { table, frames, bases })
     }
 }

@@ -4,7 +4,7 @@ use gimli::{CfaRule, EhFrame, Register, RegisterRule, UnwindContext, UnwindSecti
 
 use super::modules::Modules;
 use super::snapshot::{ROOM, Snapshot};
-use crate::active::arch::{self, Registers, STACK_POINTER};
+use crate::active::arch::{self, Registers, STACK_POINTER, return_address};
 
 /// What unwinding needs beside the stack. Made early, so that it never allocates later.
 pub struct Unwinder(UnwindContext<usize>);
@@ -100,7 +100,7 @@ impl Unwinder {
             RegisterRule::Undefined => registers.value(link.0),
             rule => Some(from(&rule).unwrap_or_else(|| registers.value(link.0))?),
         };
-        let Some(pc) = pc.filter(|&pc| pc != 0) else { return Some(None) };
+        let Some(pc) = pc.map(return_address).filter(|&pc| pc != 0) else { return Some(None) };
         let mut next = Registers { pc, ..*registers };
         for (Register(number), rule) in row.registers() {
             if let Some(value) = from(rule) {

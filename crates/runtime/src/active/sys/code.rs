@@ -1,5 +1,6 @@
 //! Making code writable for a moment, and writing it.
 
+use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -66,6 +67,25 @@ impl Access {
             Access::Memory(file) => file.write_at(bytes, place as u64),
         }
     }
+}
+
+/// Lets code be entered anywhere, also where the processor looks after that it is entered at landing
+/// pads only: patches come to functions from afar, and compilers leave the pad out where nobody did.
+///
+/// # Errors
+/// A text that says what the system did not allow.
+pub fn unguard(code: &[Range<usize>]) -> Result<(), String> {
+    let maps = maps::read().map_err(|e| format!("/proc/self/maps cannot be read: {e}"))?;
+    let overlaps = |m: &&Mapping| code.iter().any(|c| m.start < c.end && c.start < m.end);
+    let executable = |m: &&Mapping| m.protection & libc::PROT_EXEC != 0;
+    for mapping in maps.iter().filter(executable).filter(overlaps) {
+        let Mapping { start, end, protection, .. } = *mapping;
+        // The guard is a right of its own, which a request without it takes away.
+        protect(&Unlocked { start, end, protection }, protection).map_err(|e| {
+            format!("the guard of code at {start:#x} (BTI) cannot be taken away: {e}")
+        })?;
+    }
+    Ok(())
 }
 
 impl Drop for Access {

@@ -5,6 +5,8 @@
 //! caches of their own. (Arm Architecture Reference Manual, B2.2.5, "Concurrent modification and
 //! execution of instructions".)
 
+mod argument;
+
 use std::arch::asm;
 
 use super::{Call, Registers};
@@ -21,6 +23,11 @@ pub const GATE: [u8; 4] = BRANCH.to_le_bytes();
 pub const NO_ISLAND: [u8; ISLAND_SIZE] = [0; ISLAND_SIZE];
 /// `e_machine` of this processor's ELF files.
 pub const ELF_MACHINE: u16 = 183;
+/// The property of a file whose code may only be entered at landing pads, and its bit:
+/// `GNU_PROPERTY_AARCH64_FEATURE_1_AND` and `GNU_PROPERTY_AARCH64_FEATURE_1_BTI`.
+pub const LANDING_PADS: Option<(u32, u32)> = Some((0xc000_0000, 1));
+/// What call frame information has beyond its standard: that a return address is signed.
+pub const VENDOR: gimli::Vendor = gimli::Vendor::AArch64;
 /// How many registers are numbered in call frame information. The return address is in one of them.
 pub const REGISTERS: usize = 32;
 /// The number of the stack pointer there.
@@ -28,6 +35,10 @@ pub const STACK_POINTER: u16 = 31;
 /// How far a branch reaches in either direction, with room to spare for the island's own size.
 pub const REACH: usize = 0x7ff_0000;
 
+/// Calls that only older processors have.
+pub const OLDER_CALLS: [libc::c_long; 0] = [];
+
+const EINTR: u64 = 4;
 /// `b` with no distance.
 const BRANCH: u32 = 0x1400_0000;
 /// The gate of an island: `b` back to the island.
@@ -136,6 +147,14 @@ pub unsafe fn syscall(number: libc::c_long, arguments: [usize; 6]) -> isize {
     result
 }
 
+/// The address that a return goes to, from what is on the stack for it: that may be signed.
+pub fn return_address(kept: usize) -> usize {
+    let plain;
+    // SAFETY: `xpaclri` changes x30 alone, and is no operation where there are no signatures.
+    unsafe { asm!("hint #7", inlateout("x30") kept => plain, options(nomem, nostack)) };
+    plain
+}
+
 /// Throws away whatever the processor has fetched ahead.
 pub fn serialize() {
     // SAFETY: the barrier changes nothing.
@@ -176,29 +195,39 @@ impl Context {
         self.mask
     }
 
-    /// Never true: the result of a system call takes the place of its first argument, so that a
-    /// call that says `EINTR` cannot be made again.
+    /// True where the thread was in a system call that now says `EINTR`.
     pub fn was_interrupted(&self) -> bool {
-        false
+        self.registers[0] == EINTR.wrapping_neg()
     }
 
-    /// See [`Context::was_interrupted`].
+    /// Never true: the result of a call takes the place of its first argument, so that it would not
+    /// be noticed where the thread has made another call from the same place.
     pub fn is_in(&self, _: &Call) -> bool {
         false
     }
 
-    /// See [`Context::was_interrupted`].
+    /// The interrupted call's number, where its first argument is known as well.
     pub fn call_number(&self) -> Option<usize> {
-        None
+        self.first_argument().map(|_| self.registers[8] as usize)
     }
 
-    /// See [`Context::was_interrupted`].
-    pub fn repeat(&mut self, _: usize) {}
+    /// Lets the thread make the call again when the handler returns.
+    pub fn repeat(&mut self, _: usize) {
+        if let Some(argument) = self.first_argument() {
+            self.registers[0] = argument;
+            self.pc = self.pc.wrapping_sub(4);
+        }
+    }
+
+    fn first_argument(&self) -> Option<u64> {
+        argument::source(self.pc())?.value(&self.registers)
+    }
 }
 
-/// See [`Context::was_interrupted`].
-pub fn is_repeatable(_: usize) -> bool {
-    false
+/// True where a call like this can be made again although its result has taken the place of its
+/// first argument.
+pub fn keeps_arguments(call: &Call) -> bool {
+    argument::source(call.pc).is_some()
 }
 
 #[cfg(test)]
@@ -231,6 +260,19 @@ mod tests {
         assert_eq!(word(island(0x10_1000, 0x1000).unwrap(), 0), 0x5880_0010);
         assert_eq!(word(island(0x1000, 0x10_0ffc).unwrap(), 0), 0x587f_fff0);
         assert_eq!(island(0x1000, 0x10_1000), None);
+    }
+
+    #[test]
+    fn an_address_that_is_not_signed_is_that_of_the_return() {
+        for address in [0, 0x55_5555_5554, 0x0000_ffff_ffff_fffc] {
+            assert_eq!(return_address(address), address);
+        }
+        let signed: usize;
+        // SAFETY: `paciasp` signs x30, where the processor can; nothing returns by it.
+        unsafe {
+            asm!("hint #25", inlateout("x30") 0x55_5555_5554usize => signed, options(nostack));
+        }
+        assert_eq!(return_address(signed), 0x55_5555_5554, "{signed:#x}");
     }
 
     #[test]
