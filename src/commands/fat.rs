@@ -27,6 +27,10 @@ pub fn run(args: &FatArgs) -> anyhow::Result<u8> {
         // The first patch will only take longer.
         warn(args.message_format, format!("cannot prepare for quick patches: {error:#}"));
     }
+    let speaks = args.message_format == MessageFormat::Human && !args.selection.quiet;
+    if let Some(note) = tell::visibility(&fat).filter(|_| speaks) {
+        eprintln!("note: {note}");
+    }
     match args.message_format {
         MessageFormat::Human => println!("{}", fat.program.display()),
         MessageFormat::Json => print_json(Event::FatBuilt {

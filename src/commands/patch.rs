@@ -188,11 +188,12 @@ impl Stand {
         let patches = past.iter().map(|patch| (header(patch), &*patch.bytes)).collect();
         let past = Past { patches, sent: chain.processes().to_vec() };
         let server = Server::resume(listener, config, expected, sink, past)?;
-        reporter.emit(&Event::Serving { addr: server.address().to_string() });
+        serving::announce(&server, reporter);
         let address = server.local_address().to_string();
         let token = server.token().as_str();
         let env = vec![(ENV_ADDR.into(), address.into()), (ENV_TOKEN.into(), token.into())];
         reporter.instruct(&command_line(&Start { env, ..Start::of(fat, session, Vec::new()) }));
+        serving::instruct_others(&server, reporter);
         Ok(Stand { server, notices, reporter: reporter.clone() })
     }
 

@@ -1,6 +1,6 @@
 //! What `watch` and `patch --wait` have in common as servers.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 
@@ -12,9 +12,10 @@ use hotpatch_protocol::{ENV_ADDR, ENV_TOKEN};
 use crate::error::Failure;
 use crate::pipeline::capture::FatBuild;
 use crate::pipeline::deliver::{
-    CARGO_HOT_ADDRESS, Config, Expected, Limits, Listener, Notice, Sink, Token,
+    CARGO_HOT_ADDRESS, Config, Expected, Limits, Listener, Notice, Server, Sink, Token,
 };
 use crate::pipeline::diff::Patch;
+use crate::report::{Event, Reporter};
 use crate::session::Store;
 
 /// Where to listen. A program that was `started_elsewhere` may dial an address already: the one in
@@ -25,6 +26,48 @@ pub fn address(bind: SocketAddr, started_elsewhere: bool) -> String {
         Ok(known) if started_elsewhere && bind == default && !known.is_empty() => known,
         _ => bind.to_string(),
     }
+}
+
+/// Tells where we serve, and what it means where other machines can reach that.
+pub fn announce(server: &Server, reporter: &Reporter) {
+    let bound = server.address();
+    reporter.emit(&Event::Serving { addr: bound.to_string() });
+    if let Some(message) = exposure(bound) {
+        reporter.emit(&Event::Warning { message });
+    }
+}
+
+/// Prints where a program on another machine finds us, if that is not where we listen.
+pub fn instruct_others(server: &Server, reporter: &Reporter) {
+    if let Some(address) = network_address(server.address()) {
+        reporter.instruct(&format!("on another machine it takes {ENV_ADDR}={address}"));
+    }
+}
+
+fn exposure(bound: SocketAddr) -> Option<String> {
+    (!bound.ip().is_loopback()).then(|| {
+        format!(
+            "other machines can connect to {bound}: only who knows the token is served, but the \
+             token and the patches travel unencrypted, and whoever can read or change what \
+             travels can bring other code into the program; use it only in a network that you \
+             trust, and leave `--bind` out elsewhere"
+        )
+    })
+}
+
+/// By which address another machine finds what listens on all of this machine's addresses: the one
+/// from which it would reach others. (Nothing is sent for that.)
+fn network_address(bound: SocketAddr) -> Option<SocketAddr> {
+    // Addresses for documentation: RFC 5737 and RFC 3849.
+    let (any, other) = match bound {
+        _ if !bound.ip().is_unspecified() => return None,
+        SocketAddr::V4(_) => ("0.0.0.0:0", "198.51.100.1:9"),
+        SocketAddr::V6(_) => ("[::]:0", "[2001:db8::1]:9"),
+    };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(other).ok()?;
+    let own = socket.local_addr().ok()?.ip();
+    (!own.is_unspecified()).then(|| SocketAddr::new(own, bound.port()))
 }
 
 /// Listens where programs with cargo-hot's client dial, which is written into them.

@@ -24,6 +24,19 @@ pub fn without_runtime(fat: &FatBuild) -> Option<String> {
     })
 }
 
+/// What the fat build of a library has done to what others see of it, and why.
+pub fn visibility(fat: &FatBuild) -> Option<String> {
+    let name = fat.program.file_name()?.to_string_lossy();
+    fat.is_library().then(|| {
+        format!(
+            "`{name}` exports the names that a build of your own exports and hides the others as \
+             that does: patches find hidden functions and statics by their addresses, which are \
+             read from the symbol table of this file (so it is not stripped; the copy that is \
+             loaded may be)"
+        )
+    })
+}
+
 /// The events that a notice of the server comes to.
 pub fn events(ledger: &mut Ledger, notice: Notice, build_id: &str, verbose: bool) -> Vec<Event> {
     match notice {

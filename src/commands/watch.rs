@@ -76,7 +76,7 @@ pub fn run(args: &WatchArgs) -> anyhow::Result<u8> {
     if let Some(listener) = cargo_hot {
         server.serve_cargo_hot(listener);
     }
-    reporter.emit(&Event::Serving { addr: server.address().to_string() });
+    serving::announce(&server, &reporter);
     let devices = devices::open(&session, (&built.fat, args.run), &server, &reporter)?;
     let desk = Desk { args, reporter, server, devices, inbox };
     if let Some(pid) = args.attach {

@@ -1,12 +1,15 @@
 //! For which targets programs can be patched.
 
 /// Targets whose programs are patched while they run.
-pub const LIVE: &[&str] =
-    &["x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu", "aarch64-linux-android"];
+pub const LIVE: &[&str] = &[
+    "x86_64-unknown-linux-gnu",
+    "aarch64-unknown-linux-gnu",
+    "aarch64-linux-android",
+    "x86_64-linux-android",
+];
 
 /// Targets for which patches are made and linked, and no program takes them yet.
 pub const LINKED: &[&str] = &[
-    "x86_64-linux-android",
     "armv7-linux-androideabi",
     "aarch64-apple-darwin",
     "x86_64-apple-darwin",

@@ -4,24 +4,29 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use super::system;
+use super::system::{self, Machine};
 
 /// The folder of an `adb` and of all that it knows.
 pub struct Adb(tempfile::TempDir);
 
 impl Adb {
-    /// With these devices, each `SERIAL STATE`.
+    /// With these phones, each `SERIAL STATE`.
     pub fn new(devices: &[&str]) -> Adb {
+        Adb::of(&system::PHONE, devices)
+    }
+
+    /// With devices of this kind.
+    pub fn of(machine: &Machine, devices: &[&str]) -> Adb {
         let folder = tempfile::Builder::new().prefix("adb-").tempdir().expect("a folder");
         let adb = Adb(folder);
         let script = include_str!("fake-adb.sh");
-        let libraries = match system::missing() {
-            None => system::libraries(),
+        let libraries = match machine.missing() {
+            None => machine.libraries(),
             Some(_) => Path::new("/nowhere"),
         };
         let constants = format!(
             "#!/bin/bash\nEMULATOR={} ANDROID_STAND_IN_LIBRARIES='{}'\n",
-            system::EMULATOR,
+            machine.emulator.unwrap_or_default(),
             libraries.display()
         );
         adb.script("adb", &script.replacen("#!/bin/bash\n", &constants, 1));
@@ -44,7 +49,7 @@ impl Adb {
             adb.write(&format!("{serial}/page"), "16384\n");
             adb.write(&format!("{serial}/tmp/empty"), "");
             adb.write(&format!("{serial}/properties/ro.build.version.sdk"), "34");
-            adb.write(&format!("{serial}/properties/ro.product.cpu.abilist"), "arm64-v8a");
+            adb.write(&format!("{serial}/properties/ro.product.cpu.abilist"), machine.abi);
         }
         adb.connect(devices);
         adb
@@ -94,6 +99,18 @@ impl Adb {
     /// All calls so far.
     pub fn calls(&self) -> Vec<String> {
         self.read("calls").lines().map(String::from).collect()
+    }
+
+    /// A device is as it was before.
+    #[track_caller]
+    pub fn expect_clean(&self, serial: &str) {
+        for name in ["addr", "token"] {
+            assert_eq!(self.read(&format!("{serial}/properties/debug.hotpatch.{name}")), "");
+        }
+        assert_eq!(self.read(&format!("{serial}/reversed")), "");
+        let left = fs::read_dir(self.path(&format!("{serial}/tmp/hotpatch")));
+        assert_eq!(left.into_iter().flatten().count(), 0, "no program is left on the device");
+        assert_eq!(self.left_behind(), [""; 0]);
     }
 
     /// The process behind the call that runs the program on a device.

@@ -77,17 +77,6 @@ impl Bench {
     fn property(&self, serial: &str, name: &str) -> String {
         self.adb.read(&format!("{serial}/properties/debug.hotpatch.{name}"))
     }
-
-    /// Everything is as it was before.
-    #[track_caller]
-    fn expect_clean(&self, serial: &str) {
-        assert_eq!(self.property(serial, "addr"), "");
-        assert_eq!(self.property(serial, "token"), "");
-        assert_eq!(self.adb.read(&format!("{serial}/reversed")), "");
-        let left = std::fs::read_dir(self.adb.path(&format!("{serial}/tmp/hotpatch")));
-        assert_eq!(left.into_iter().flatten().count(), 0, "no program is left on the device");
-        assert_eq!(self.adb.left_behind(), [""; 0]);
-    }
 }
 
 /// Waits until there were so many events of a kind, in whatever order.
@@ -146,7 +135,7 @@ fn a_save_changes_a_program_that_runs_on_a_device() {
     assert!(maps.contains("/memfd:patch-1") && maps.contains("/memfd:patch-2"), "{maps}");
 
     watch.stop();
-    bench.expect_clean("P1");
+    bench.adb.expect_clean("P1");
     let calls = bench.adb.calls();
     let at = |part: &str| calls.iter().position(|c| c.contains(part)).unwrap_or(usize::MAX);
     let order = ["reverse tcp:", "setprop debug.hotpatch.addr", "push", " exec ", "kill -2"];
@@ -165,7 +154,7 @@ fn the_exit_code_of_a_program_on_a_device_is_that_of_watch() {
     let exited = watch.wait("program-exited");
     assert_eq!(exited.number("code"), 7);
     assert_eq!(watch.wait_exit(), Some(7));
-    bench.expect_clean("P1");
+    bench.adb.expect_clean("P1");
 }
 
 #[test]
@@ -185,8 +174,8 @@ fn several_devices_are_patched_at_once() {
     watch.wait_values(&[("step", "2"), ("same", "true")]);
     assert!(!bench.adb.calls().iter().any(|call| call.contains("-s P2")));
     watch.stop();
-    bench.expect_clean("P1");
-    bench.expect_clean("P3");
+    bench.adb.expect_clean("P1");
+    bench.adb.expect_clean("P3");
 }
 
 #[test]
@@ -217,7 +206,7 @@ fn a_program_that_somebody_else_starts_reads_the_properties() {
     watch.applied();
     watch.stop();
     child.kill().and_then(|()| child.wait()).expect("a child");
-    bench.expect_clean("P1");
+    bench.adb.expect_clean("P1");
 }
 
 #[test]
@@ -249,7 +238,7 @@ fn a_device_that_comes_back_is_set_up_and_runs_the_program_again() {
     let pushes = bench.adb.calls().iter().filter(|call| call.contains(" push ")).count();
     assert_eq!(pushes, 1);
     watch.stop();
-    bench.expect_clean("P1");
+    bench.adb.expect_clean("P1");
 }
 
 #[test]
@@ -276,7 +265,7 @@ fn a_program_that_outlives_its_connection_is_patched_again() {
     unsafe { libc::kill(pid as libc::pid_t, libc::SIGTERM) };
     watch.wait("program-exited");
     watch.wait_exit();
-    bench.expect_clean("P1");
+    bench.adb.expect_clean("P1");
 }
 
 /// What an app has in Java: it loads the library and calls it for ever.
@@ -324,7 +313,7 @@ fn a_library_is_patched_in_the_program_on_a_device_that_loads_it() {
     let bench = Bench::of("", &manifest, &[("main/src/lib.rs", LIBRARY), ("host.c", HOST)]);
     std::fs::remove_file(bench.project.path(FILE)).expect("a file");
     let host = bench.project.path("host");
-    bench.kit.compile(&bench.project.path("host.c"), &host);
+    bench.kit.compile(TARGET, &bench.project.path("host.c"), &host);
     let mut watch = bench.watch(&["--host", &host.display().to_string()]);
     watch.wait("client-connected");
     watch.wait_values(&[("step", "1"), ("same", "true")]);
@@ -332,7 +321,7 @@ fn a_library_is_patched_in_the_program_on_a_device_that_loads_it() {
     watch.applied();
     watch.wait_values(&[("step", "2"), ("same", "true")]);
     watch.stop();
-    bench.expect_clean("P1");
+    bench.adb.expect_clean("P1");
 }
 
 #[test]

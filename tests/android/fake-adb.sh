@@ -43,8 +43,9 @@ push)
     [ ! -d "$to" ] || to=$to/$(basename "$2")
     case "$2" in *.so) cp "$2" "$to"; exit ;; esac
     cp "$2" "$to.program"
-    printf '#!/bin/sh\nexec %s -E "LD_LIBRARY_PATH=%s" "$0.program" "$@"\n' \
-        "$EMULATOR" "$ANDROID_STAND_IN_LIBRARIES" >"$to"
+    run="env LD_LIBRARY_PATH="
+    [ -z "$EMULATOR" ] || run="$EMULATOR -E LD_LIBRARY_PATH="
+    printf '#!/bin/sh\nexec %s"%s" "$0.program" "$@"\n' "$run" "$ANDROID_STAND_IN_LIBRARIES" >"$to"
     echo "$2: 1 file pushed" ;;
 shell)
     shift
@@ -52,6 +53,11 @@ shell)
     export DEVICE=$device PATH="$state/commands:$PATH" ANDROID_STAND_IN_PROPERTIES=$device/properties
     cd "$device" || exit
     line=$(on_device "$1")
+    case "$1" in "test -d /proc/"*)
+        # Each device has processes of its own.
+        grep -qzxF "ANDROID_STAND_IN_PROPERTIES=$device/properties" "${1#test -d }/environ"
+        exit ;;
+    esac
     case "$1" in *" exec "*) echo $$ >"$device/call" ;; esac
     if [ -f "$device/outlives" ] && [[ "$1" == *" exec "* ]]; then
         # The program goes on when this call is cut off.
@@ -60,6 +66,10 @@ shell)
         exec cat out
     fi
     exec sh -c "$line" ;;
-logcat) exec tail -n +1 -f "$device/log" ;;
+logcat)
+    # What an app has written is in a file of its own.
+    last=${!#}; own=$device/log.${last#--pid=}
+    [ -f "$own" ] || own=
+    exec tail -q -n +1 -f "$device/log" ${own:+"$own"} ;;
 *) die "unknown command $1" ;;
 esac

@@ -1,6 +1,7 @@
 //! Programs for Android as apps have them: a library that Java loads.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use hotpatch_protocol::manifest;
 use object::{Object, ObjectSymbol};
@@ -52,6 +53,23 @@ fn names(file: &Path) -> (Vec<String>, Vec<String>) {
     (defined(seen), defined(all.filter_map(|s| s.name().ok()).collect()))
 }
 
+fn sorted(mut names: Vec<String>) -> Vec<String> {
+    names.sort();
+    names
+}
+
+/// The library as cargo builds it without us.
+fn plain(project: &Project, kit: &Kit, target: &str) -> PathBuf {
+    let folder = project.path("plain");
+    let mut cargo = Command::new(ndk::CARGO);
+    cargo.args(["build", "--target", target, "--target-dir"]).arg(&folder);
+    cargo.current_dir(project.main()).env("RUSTC", ndk::RUSTC);
+    let variable = target.to_uppercase().replace('-', "_");
+    cargo.env(format!("CARGO_TARGET_{variable}_LINKER"), kit.compiler(target));
+    support::run(cargo).expect_code(0);
+    folder.join(target).join("debug/libapp.so")
+}
+
 #[test]
 fn a_library_that_java_loads_and_its_patch_are_linked_for_each_processor() {
     if let Some(why) = ndk::missing() {
@@ -60,6 +78,7 @@ fn a_library_that_java_loads_and_its_patch_are_linked_for_each_processor() {
     for target in ndk::TARGETS {
         let (project, kit) = (project(), Kit::new());
         let fat = run(&project, &kit, target, &["fat"]).expect_code(0);
+        let fat = fat.expect_text("`libapp.so` exports the names that a build of your own exports");
         let program = Path::new(fat.last_line());
         assert!(program.ends_with("debug/libapp.so"), "{}", program.display());
         let has = |names: &[String], part: &str| names.iter().any(|name| name.contains(part));
@@ -67,6 +86,10 @@ fn a_library_that_java_loads_and_its_patch_are_linked_for_each_processor() {
         assert!(has(&seen, "Java_com_example_App_tick"), "{seen:?}");
         assert!(!has(&seen, "3app"), "Rust's names are hidden: {seen:?}");
         assert!(has(&all, "3app7private") && has(&all, "3app5TICKS"), "and kept");
+        // One with the runtime in it, and one without.
+        if target != ndk::ARM {
+            assert_eq!(sorted(seen), sorted(names(&plain(&project, &kit, target)).0));
+        }
 
         project.edit("main/src/lib.rs", "OWN.get() + 1", "OWN.get() + 2");
         let out = project.path("out").display().to_string();

@@ -6,8 +6,10 @@
 mod support;
 
 mod adb;
+mod app;
 mod arm;
 mod arm_run;
+mod bench;
 mod device;
 mod library;
 mod ndk;

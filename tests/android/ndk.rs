@@ -12,13 +12,14 @@ use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol};
 
 use super::support::project::package;
+use super::system::{DESK, PHONE};
 
 /// The target that most tests are for.
-pub const TARGET: &str = "aarch64-linux-android";
+pub const TARGET: &str = PHONE.target;
 /// The one whose addresses have 32 bits.
 pub const ARM: &str = "armv7-linux-androideabi";
 /// All targets that the kit is for.
-pub const TARGETS: [&str; 3] = [TARGET, "x86_64-linux-android", ARM];
+pub const TARGETS: [&str; 3] = [TARGET, DESK.target, ARM];
 /// The compiler that has std for it.
 pub const RUSTC: &str = "/usr/bin/rustc";
 /// Its cargo.
@@ -27,11 +28,11 @@ pub const CARGO: &str = "/usr/bin/cargo";
 const TAG: &str = "linux-x86_64";
 const APIS: [u32; 2] = [24, 30];
 
-/// What no library of Rust's asks for: code that compilers make of thread-locals, and [`START`].
+/// What no library of Rust's asks for: code that compilers make of thread-locals, and the start of programs.
 const OF_COMPILERS: [&str; 2] = ["__emutls_get_address", "__libc_init"];
 
 /// The start of a program, as the kit's own: what the loader has left on the stack, and `main`.
-const START: &str = ".globl _start
+const START_ON_PHONE: &str = ".globl _start
 _start: mov x29, #0
  mov x30, #0
  mov x0, sp
@@ -40,6 +41,16 @@ _start: mov x29, #0
  ldr x2, [x2, :got_lo12:main]
  mov x3, #0
  b __libc_init
+";
+/// The same for the other processor.
+const START_ON_DESK: &str = ".globl _start
+_start: xor %ebp, %ebp
+ mov %rsp, %rdi
+ xor %esi, %esi
+ mov main@GOTPCREL(%rip), %rdx
+ xor %ecx, %ecx
+ and $-16, %rsp
+ call __libc_init
 ";
 
 /// What this machine lacks, if anything.
@@ -101,19 +112,24 @@ impl Kit {
         let name = compiler(target, api);
         let target = clang_target(target);
         let (root, file) = (self.root().display(), bin.join(&name));
+        let loader = if target == DESK.target { DESK.loader } else { PHONE.loader };
         let script = format!(
             "#!/bin/sh\necho {name} >> '{root}/called'\nexec clang --target={target}{api} \
-             --sysroot='{root}/sysroot' -fuse-ld=lld \
-             -Wl,--dynamic-linker=/lib/ld-linux-aarch64.so.1 \"$@\"\n"
+             --sysroot='{root}/sysroot' -fuse-ld=lld -Wl,--dynamic-linker={loader} \"$@\"\n"
         );
         fs::write(&file, script).expect("a script");
         fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).expect("a script to run");
     }
 
-    /// Compiles and links a program in C that has all its declarations in itself.
-    pub fn compile(&self, source: &Path, program: &Path) {
+    /// Its compiler for a target and the oldest version of Android that it knows.
+    pub fn compiler(&self, target: &str) -> PathBuf {
         let bin = self.root().join("toolchains/llvm/prebuilt").join(TAG).join("bin");
-        let mut clang = Command::new(bin.join(format!("{TARGET}{}-clang", APIS[0])));
+        bin.join(compiler(target, APIS[0]))
+    }
+
+    /// Compiles and links a program in C that has all its declarations in itself.
+    pub fn compile(&self, target: &str, source: &Path, program: &Path) {
+        let mut clang = Command::new(self.compiler(target));
         clang.arg(source).arg("-o").arg(program).args(["-nodefaultlibs", "-lc"]);
         let output = clang.output().expect("the kit's compiler");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -152,9 +168,9 @@ fn write_system(folder: &Path, target: &str, names: &BTreeSet<String>) {
     assemble(
         "crtbegin_dynamic.o",
         match target {
-            TARGET => START,
+            TARGET => START_ON_PHONE,
             ARM => ".thumb\n.globl _start\n.thumb_func\n_start: b __libc_init\n",
-            _ => ".globl _start\n_start: jmp __libc_init\n",
+            _ => START_ON_DESK,
         },
         &["-c"],
     );
@@ -185,6 +201,19 @@ fn write_system(folder: &Path, target: &str, names: &BTreeSet<String>) {
     }
 }
 
+/// Builds a library with nothing but the runtime in it, which may take longer than a test waits for
+/// anything where the runtime is not compiled yet.
+pub fn build_empty(kit: &Kit, target: &str) -> PathBuf {
+    let library = package("empty", "[workspace]\n[lib]\ncrate-type = [\"cdylib\"]");
+    let project = super::project_with(&[("main/Cargo.toml", &library), ("main/src/lib.rs", "")]);
+    let fat = super::tool(&project, Some(kit), &["fat", "--target", target]);
+    let fat = super::support::run(fat).expect_code(0);
+    // The project goes.
+    let kept = kit.root().join(format!("lib{target}.so"));
+    fs::copy(fat.last_line(), &kept).expect("a library");
+    kept
+}
+
 /// What a library with the runtime in it asks of the system: unlike a program, it is linked whether
 /// or not the system has that.
 fn wanted_by_runtime() -> &'static BTreeSet<String> {
@@ -193,12 +222,8 @@ fn wanted_by_runtime() -> &'static BTreeSet<String> {
         if missing().is_some() {
             return BTreeSet::new();
         }
-        let library = package("empty", "[workspace]\n[lib]\ncrate-type = [\"cdylib\"]");
-        let project =
-            super::project_with(&[("main/Cargo.toml", &library), ("main/src/lib.rs", "")]);
         let kit = Kit::with(&[TARGET], &BTreeSet::new());
-        let fat = super::run(&project, Some(&kit), &["fat"]).expect_code(0);
-        let data = fs::read(fat.last_line()).expect("a library");
+        let data = fs::read(build_empty(&kit, TARGET)).expect("a library");
         let file = object::File::parse(&*data).expect("an ELF file");
         let asked = file.dynamic_symbols().filter(|symbol| symbol.is_undefined());
         let names: BTreeSet<_> = asked.filter_map(|s| s.name().ok()).map(String::from).collect();

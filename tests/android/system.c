@@ -12,6 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <dirent.h>
+#include <stdarg.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -117,6 +120,49 @@ int own_mask(int, const uint64_t *, uint64_t *) AS("pthread_sigmask");
 int own_mask(int how, const uint64_t *new, uint64_t *old) {
     return syscall(SYS_rt_sigprocmask, how, new, old, sizeof *new) ? errno : 0;
 }
+
+/* `/data` of a device is a folder here. */
+static const char *moved(const char *path, char room[1024]) {
+    const char *device = getenv("ANDROID_STAND_IN_DATA");
+    if (!device || !path || strncmp(path, "/data/", 6)) return path;
+    snprintf(room, 1024, "%s%s", device, path);
+    return room;
+}
+#define OPEN(name)                                                                                 \
+    int own_##name(const char *, int, ...) AS(#name);                                              \
+    int own_##name(const char *path, int flags, ...) {                                             \
+        char room[1024];                                                                           \
+        va_list more;                                                                              \
+        va_start(more, flags);                                                                     \
+        int mode = va_arg(more, int);                                                              \
+        va_end(more);                                                                              \
+        return ((int (*)(const char *, int, int))NEXT(#name))(moved(path, room), flags, mode);     \
+    }
+OPEN(open)
+OPEN(open64)
+/* The process that apps are forked from was started with other rights than who started it. */
+unsigned long own_auxiliary(unsigned long) AS("getauxval");
+unsigned long own_auxiliary(unsigned long what) {
+    if (what == 23 && getenv("ANDROID_STAND_IN_DATA")) return 1;
+    return ((unsigned long (*)(unsigned long))NEXT("getauxval"))(what);
+}
+#define MOVED(result, name, parameters, arguments)                                                 \
+    result own_##name parameters AS(#name);                                                        \
+    result own_##name parameters {                                                                 \
+        char room[1024];                                                                           \
+        path = moved(path, room);                                                                  \
+        return ((result(*) parameters)NEXT(#name))arguments;                                       \
+    }
+MOVED(int, stat, (const char *path, void *to), (path, to))
+MOVED(int, lstat, (const char *path, void *to), (path, to))
+MOVED(int, mkdir, (const char *path, mode_t mode), (path, mode))
+MOVED(int, unlink, (const char *path), (path))
+MOVED(int, rmdir, (const char *path), (path))
+MOVED(int, openat, (int at, const char *path, int flags, int mode), (at, path, flags, mode))
+MOVED(int, openat64, (int at, const char *path, int flags, int mode), (at, path, flags, mode))
+MOVED(int, unlinkat, (int at, const char *path, int flags), (at, path, flags))
+MOVED(DIR *, opendir, (const char *path), (path))
+MOVED(void *, dlopen, (const char *path, int flags), (path, flags))
 
 /* Each property is a file in a folder. */
 int __system_property_get(const char *name, char *value) {

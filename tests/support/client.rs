@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::TcpStream;
+use std::net::{IpAddr, TcpStream, UdpSocket};
 use std::time::Duration;
 
 use hotpatch_protocol::manifest::Canary;
@@ -11,6 +11,15 @@ use hotpatch_protocol::{ENDPOINT, ENV_ADDR, ENV_TOKEN, PROTOCOL_VERSION};
 use tungstenite::{Message, WebSocket};
 
 use super::{Started, Watch, target};
+
+/// The address by which this machine's network knows it; nothing where it has none.
+pub fn network_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind("0.0.0.0:0").ok()?;
+    // An address for documentation, to which nothing is sent.
+    socket.connect("198.51.100.1:9").ok()?;
+    let address = socket.local_addr().ok()?.ip();
+    (!address.is_loopback() && !address.is_unspecified()).then_some(address)
+}
 
 /// A connection that says whatever a test wants it to say.
 pub struct Client {

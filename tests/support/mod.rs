@@ -19,9 +19,9 @@ mod watch;
 
 use std::time::Duration;
 
-pub use client::{Client, Greeting, environment_of, hello_of};
+pub use client::{Client, Greeting, environment_of, hello_of, network_address};
 pub use fixture::{Fixture, Save};
-pub use limits::{narrow_linker, refuse_call};
+pub use limits::{end_at_call, lack_call, narrow_linker, refuse_call};
 pub use log::{Event, Log};
 pub use oneshot::{Output, command, may_mount, plain_command, run};
 pub use second::Second;

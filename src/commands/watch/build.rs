@@ -12,6 +12,7 @@ use super::devices::Remote;
 use super::live::PATIENCE;
 use super::program::{Process, Program, Start, command_line, exited};
 use super::{Built, Desk, Input, environment, key};
+use crate::commands::serving;
 use crate::pipeline::capture::FatBuild;
 use crate::pipeline::relink::Guests;
 use crate::report::{Event, Reporter};
@@ -156,6 +157,7 @@ fn tell_how_to_start(start: &Start, fat: &FatBuild, desk: &Desk) {
         return;
     }
     reporter.instruct(&command_line(start));
+    serving::instruct_others(&desk.server, reporter);
     if start.file.is_none() {
         reporter.instruct(&format!("start the program that loads {program} with these variables"));
     }

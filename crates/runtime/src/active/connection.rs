@@ -111,7 +111,7 @@ fn listen(
         match socket.read() {
             Ok(Message::Text(text)) => match serde_json::from_str(&text) {
                 Ok(ServerMessage::Welcome { cache_dir }) => {
-                    patches.store.shared = cache_dir.map(Into::into);
+                    patches.store.offer(cache_dir);
                     welcome = true;
                     welcomed();
                     talk_through(socket.get_ref().place());

@@ -28,7 +28,7 @@ pub struct Loaded {
 #[derive(Debug)]
 pub struct Store {
     /// The server's choice.
-    pub shared: Option<PathBuf>,
+    shared: Option<PathBuf>,
     /// A directory of our own, for when there is no other.
     private: Option<PathBuf>,
     /// Where that is made. Asked for early: the program may change its environment at any time.
@@ -46,6 +46,12 @@ impl Default for Store {
 }
 
 impl Store {
+    /// The server offers a folder. Android's is another machine's, also where the connection looks
+    /// as if it came from this one.
+    pub fn offer(&mut self, folder: Option<String>) {
+        self.shared = folder.filter(|_| !cfg!(target_os = "android")).map(PathBuf::from);
+    }
+
     /// Writes the library to a new file. A directory that cannot be used at all is passed over for
     /// one of our own; a full disk is an error.
     ///
@@ -69,6 +75,8 @@ impl Store {
             return Ok(known.clone());
         }
         let parent = self.temporary.clone();
+        #[cfg(target_os = "android")]
+        super::sys::android::sweep(&parent);
         let stamp = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
         let mut result = Err(io::Error::from(io::ErrorKind::AlreadyExists));
         for n in 0..NAMES {

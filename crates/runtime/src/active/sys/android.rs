@@ -5,12 +5,19 @@ use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, FromRawFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// The room for a property's value with its final zero.
 const VALUE: usize = 92;
 /// The loader takes the library from an open file.
 const USE_LIBRARY_FD: u64 = 0x10;
+/// Android's users share the system's user ids: each has this many, one for each app
+/// (`AID_USER_OFFSET`).
+const IDS_OF_A_USER: u32 = 100_000;
+/// The first version of Android, by the number of its API, in which apps may call `membarrier` and
+/// `memfd_create`. In those before it a filter ends the app that does (`SECCOMP_*.TXT` in the sources
+/// of its C library).
+const WITH_NEW_CALLS: u32 = 29;
 /// `ANDROID_LOG_INFO`.
 const INFO: c_int = 4;
 
@@ -50,6 +57,12 @@ pub fn property(name: &str) -> Option<String> {
     value.to_str().ok().map(String::from)
 }
 
+/// Whether a system call that came late is answered, be it with an error; else it is the app's end.
+pub fn allows_new_calls() -> bool {
+    let api = property("ro.build.version.sdk").and_then(|api| api.parse().ok());
+    api.is_some_and(|api: u32| api >= WITH_NEW_CALLS)
+}
+
 /// Writes a line to the system's log: an app's standard error leads nowhere.
 pub fn log(text: &str) {
     let Ok(text) = CString::new(text) else { return };
@@ -60,20 +73,54 @@ pub fn log(text: &str) {
 /// The folder that is this program's own: the cache of an app, whose process has the app's name.
 pub fn own_folder() -> PathBuf {
     let line = std::fs::read("/proc/self/cmdline").unwrap_or_default();
+    // SAFETY: the call has no arguments and cannot fail.
+    let user = unsafe { libc::getuid() } / IDS_OF_A_USER;
+    cache_of(&line, user).filter(|cache| cache.is_dir()).unwrap_or_else(std::env::temp_dir)
+}
+
+/// The cache of the app with this command line, of one of the device's users.
+fn cache_of(line: &[u8], user: u32) -> Option<PathBuf> {
     let name = line.split(|byte| *byte == 0).next().unwrap_or_default();
     let name = String::from_utf8_lossy(name);
     // A second process of an app has a name of its own behind a colon.
     let package = name.split(':').next().unwrap_or_default();
-    let cache = PathBuf::from(format!("/data/data/{package}/cache"));
-    let is_app = !package.is_empty() && !package.contains('/') && cache.is_dir();
-    if is_app { cache } else { std::env::temp_dir() }
+    if package.is_empty() || package.contains('/') {
+        return None;
+    }
+    let data = if user == 0 { "/data/data".into() } else { format!("/data/user/{user}") };
+    Some(PathBuf::from(format!("{data}/{package}/cache")))
+}
+
+/// Removes the folders of processes that no longer run. Nobody else tidies up an app's cache, and
+/// whoever ends an app does not let it do so.
+pub fn sweep(folder: &Path) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let parts = name.to_str().and_then(|name| name.strip_prefix("hotpatch-")?.split_once('-'));
+        let Some((pid, stamp)) = parts else { continue };
+        let is_ours = stamp.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let Some(pid) = pid.parse::<c_int>().ok().filter(|pid| *pid > 0 && is_ours) else {
+            continue;
+        };
+        // SAFETY: signal 0 is never delivered; it only asks whether the process exists.
+        let gone = unsafe { libc::kill(pid, 0) } != 0
+            && io::Error::last_os_error().raw_os_error() == Some(libc::ESRCH);
+        if gone {
+            // What stays behind is found again next time.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }
 
 /// A library in memory, under a name of its own.
 ///
 /// # Errors
-/// Where the kernel has no such files.
+/// Where the system has no such files, or not for apps.
 pub fn memory_file(name: &str, bytes: &[u8]) -> io::Result<File> {
+    if !allows_new_calls() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     let name = CString::new(name)?;
     // The C library has this call from Android 11 on, the kernel long since.
     // SAFETY: the name ends with a zero byte.

@@ -46,9 +46,18 @@ pub fn page_size() -> usize {
 }
 
 /// Whether the program has rights that the user who started it has not.
+#[cfg(not(target_os = "android"))]
 pub fn is_privileged() -> bool {
     // SAFETY: the call only reads what the kernel has left for the process.
     unsafe { libc::getauxval(libc::AT_SECURE) != 0 }
+}
+
+/// The same where the kernel's word says nothing: it is true of every app, since the process that
+/// apps are forked from has changed its SELinux domain when it was started.
+#[cfg(target_os = "android")]
+pub fn is_privileged() -> bool {
+    // SAFETY: the calls have no arguments and cannot fail.
+    unsafe { libc::getuid() != libc::geteuid() || libc::getgid() != libc::getegid() }
 }
 
 /// Notes what the runtime's thread is like at first.

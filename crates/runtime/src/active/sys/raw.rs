@@ -133,6 +133,10 @@ impl Drop for Descriptor {
 
 /// Asks the kernel, once, to be ready for [`serialize_all`]. False where it cannot.
 pub fn prepare_to_serialize() -> bool {
+    #[cfg(target_os = "android")]
+    if !super::android::allows_new_calls() {
+        return false;
+    }
     let command = libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_SYNC_CORE as usize;
     // SAFETY: the call reads no memory.
     unsafe { syscall(libc::SYS_membarrier, [command, 0, 0, 0, 0, 0]) == 0 }
