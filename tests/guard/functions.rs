@@ -1,6 +1,11 @@
 //! Functions that are new ones in spite of their names.
 
-use crate::{Case, V0, check};
+use std::sync::Arc;
+
+use cargo_hotpatch::pipeline::relink::guard::Guard;
+use cargo_hotpatch::target::binary::ObjectFile;
+
+use crate::{Case, V0, check, compiled};
 
 #[test]
 fn closures_with_other_captures_become_new_functions() {
@@ -343,4 +348,24 @@ fn functions_of_which_only_the_body_changed_stay_what_they_are() {
         Case { says, ..body(reference, OPTIMISED, "x()", "x() + b.0[0] as u32") },
         Case { says, ..body(number, OPTIMISED, "x()", "x() + a + 1") },
     ]);
+}
+
+#[test]
+fn whoever_calls_a_function_as_before_tells_that_it_is_called_as_before() {
+    const OLD: &str = "pub struct Pair(u32, u32);
+        pub fn g(p: Pair) -> u32 { p.0 - p.1 }
+        pub fn f() -> u32 { g(Pair(1, 2)) + 1 }";
+    let new = OLD.replace("pub fn g", "pub extern \"C\" fn g").replace("+ 1", "+ 2");
+    let [old, new, same] = [OLD, &new, OLD].map(|text| compiled(text, V0));
+    let called_otherwise = |unchanged: &[Arc<ObjectFile>]| {
+        let unchanged = || Ok(unchanged.to_vec());
+        let verdict = Guard::default().check(
+            std::slice::from_ref(&old),
+            std::slice::from_ref(&new),
+            &unchanged,
+        );
+        !verdict.expect("an answer").detached.is_empty()
+    };
+    assert!(called_otherwise(&[]), "the only caller changed as well");
+    assert!(!called_otherwise(&[same]), "this one calls it as it did");
 }

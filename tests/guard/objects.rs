@@ -302,12 +302,12 @@ fn what_is_gone_for_a_while_is_remembered() {
         (FUNCTION, OTHER_FUNCTION, vec!["detached app::f"]),
     ] {
         let [first, none, last] = [first, NONE, last].map(|source| [compiled(source, V0)]);
-        let went = Guard::default().check(&first, &none).expect("an answer");
+        let went = Guard::default().check(&first, &none, &|| Ok(Vec::new())).expect("an answer");
         assert_eq!(lines(&went), BTreeSet::new());
-        let came = went.next.check(&none, &last).expect("an answer");
+        let came = went.next.check(&none, &last, &|| Ok(Vec::new())).expect("an answer");
         let says: BTreeSet<String> = says.into_iter().map(str::to_owned).collect();
         assert_eq!(lines(&came), says);
-        let again = came.next.check(&last, &last).expect("an answer");
+        let again = came.next.check(&last, &last, &|| Ok(Vec::new())).expect("an answer");
         assert_eq!(lines(&again), BTreeSet::new());
     }
 }

@@ -49,6 +49,19 @@ impl StoredObject {
 /// One unit's objects by codegen unit.
 pub type UnitObjects = BTreeMap<String, Arc<StoredObject>>;
 
+/// The objects of units that are none of the changed ones.
+///
+/// # Errors
+/// Where one cannot be read.
+pub fn unchanged<'u>(
+    units: impl Iterator<Item = &'u UnitObjects>,
+    changed: &[Arc<ObjectFile>],
+) -> anyhow::Result<Vec<Arc<ObjectFile>>> {
+    let all = units.flat_map(UnitObjects::values).map(|stored| stored.object());
+    let is_changed = |object: &Arc<ObjectFile>| changed.iter().any(|c| Arc::ptr_eq(c, object));
+    all.filter(|object| !object.as_ref().is_ok_and(is_changed)).collect()
+}
+
 /// The objects of one unit before and after a thin build.
 #[derive(Debug)]
 pub struct UnitChange {

@@ -7,7 +7,7 @@ use super::{Guard, Verdict};
 use crate::pipeline::relink::compare::Changes;
 use crate::pipeline::relink::image::refusal;
 use crate::pipeline::relink::names;
-use crate::pipeline::relink::objects::UnitChange;
+use crate::pipeline::relink::objects::{UnitChange, unchanged};
 use crate::target::binary::ObjectFile;
 
 impl Guard {
@@ -26,7 +26,8 @@ impl Guard {
             units.iter().flat_map(side).cloned().collect()
         };
         let new = all(|unit| &unit.new);
-        let mut verdict = self.check(&all(|unit| &unit.old), &new)?;
+        let unchanged = || unchanged(units.iter().map(|unit| &unit.objects), &new);
+        let mut verdict = self.check(&all(|unit| &unit.old), &new, &unchanged)?;
         if !verdict.refused.is_empty() && !allow {
             let hint = "restart the program to run it, or give --allow-layout-change where no value \
                         of the old layout is left";

@@ -27,6 +27,7 @@ use super::collect::Obstacle;
 use super::names;
 use crate::target::binary::program::without_llvm_suffix;
 use crate::target::binary::{ObjectFile, SectionKind};
+use conventions::Unchanged;
 use gone::Gone;
 use sections::Sections;
 use side::Side;
@@ -69,14 +70,16 @@ impl Guard {
         Guard { carried: later.carried.clone(), ..self }
     }
 
-    /// Compares what changed: the objects before and after.
+    /// Compares what changed: the objects before and after. Of the `unchanged` ones is only asked
+    /// whom they call.
     ///
     /// # Errors
-    /// Where code cannot be decoded.
+    /// Where code cannot be decoded, or an object cannot be read.
     pub fn check(
         &self,
         old: &[Arc<ObjectFile>],
         new: &[Arc<ObjectFile>],
+        unchanged: Unchanged<'_>,
     ) -> anyhow::Result<Verdict> {
         let (before, now) = (debug_sections(old), debug_sections(new));
         let (old_side, new_side) = std::thread::scope(|scope| {
@@ -103,7 +106,7 @@ impl Guard {
             });
         }
         let called_otherwise =
-            conventions::changed((old, &old_side), (new, &new_side), &verdict.detached)?;
+            conventions::changed((old, &old_side), (new, &new_side), unchanged, &verdict.detached)?;
         verdict.notes.extend(called_otherwise.iter().map(|name| convention_note(name)));
         verdict.detached.extend(called_otherwise);
         verdict.off = blind((old, &old_side), (new, &new_side)).then(|| OFF.to_owned());

@@ -19,7 +19,7 @@ use crate::pipeline::capture::FatBuild;
 use crate::pipeline::relink::collect::{Collected, Collector};
 use crate::pipeline::relink::compare::{Meanings, compare};
 use crate::pipeline::relink::guard::Guard;
-use crate::pipeline::relink::objects::{UnitChange, UnitObjects};
+use crate::pipeline::relink::objects::{UnitChange, UnitObjects, unchanged};
 use crate::pipeline::relink::reach::{Reached, Referrers, stable_names};
 use crate::pipeline::relink::resolve::{Registry, Resolver};
 use crate::pipeline::relink::{debug_info, manifest};
@@ -166,7 +166,9 @@ impl Image {
     ) -> anyhow::Result<Option<GuestLibrary>> {
         let now = self.objects.units();
         let step = differences(&self.brought.newest, &now)?;
-        let verdict = self.brought.guard.check(&all(&step, false), &all(&step, true))?;
+        let (before, after) = (all(&step, false), all(&step, true));
+        let unchanged = || unchanged(now.values(), &after);
+        let verdict = self.brought.guard.check(&before, &after, &unchanged)?;
         let reached = self.reached(&now)?;
         if reached.functions.is_empty() {
             return Ok(None);
