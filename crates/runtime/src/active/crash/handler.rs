@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::fresh::ANY;
 use super::report::{self, Asked};
 use crate::active::arch::Context;
-use crate::active::detour::SIGNAL;
+use crate::active::detour::{SIGNAL, take_signal};
 use crate::active::stacks::snapshot::CRASH;
 use crate::active::sys::{faults, raw};
 
@@ -25,6 +25,9 @@ static PANICS: AtomicU32 = AtomicU32::new(0);
 pub fn prepare() {
     static ONCE: Once = Once::new();
     PANICS.store(1, SeqCst);
+    // A thread that panics asks itself by it. Without it panics are not told of, which is no reason
+    // to refuse the patch; a switch that needs it says so itself.
+    let _ = take_signal();
     ONCE.call_once(|| {
         CRASH.prepare();
         if report::start() {

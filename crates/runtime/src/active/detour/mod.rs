@@ -20,11 +20,8 @@ mod switch;
 mod watch;
 
 use crate::active::arch::Call;
-use crate::active::sys::signals::Handler;
 
-pub use parking::SIGNAL;
-/// What is installed under [`SIGNAL`].
-pub const HANDLER: Handler = parking::on_signal;
+pub use parking::{SIGNAL, take_signal};
 
 /// Notes in which call a thread was seen asleep, so that the handler can let it make that call again.
 pub fn note_call(thread: i32, call: &Call) {

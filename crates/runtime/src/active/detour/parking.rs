@@ -26,6 +26,17 @@ static EXPECTED: AtomicU32 = AtomicU32::new(u32::MAX);
 static TABLE: AtomicPtr<Table> = AtomicPtr::new(std::ptr::null_mut());
 /// The signal under which [`on_signal`] is installed.
 pub static SIGNAL: AtomicI32 = AtomicI32::new(0);
+
+/// Installs [`on_signal`], again where the program has taken its signal meanwhile; gives the signal.
+///
+/// # Errors
+/// A text that says why no signal is left for us.
+pub fn take_signal() -> Result<i32, String> {
+    let signal = signals::install(on_signal, SIGNAL.load(Relaxed))?;
+    SIGNAL.store(signal, Relaxed);
+    Ok(signal)
+}
+
 /// Not 0 where the kernel cannot serialise other processors for us.
 pub static SERIALIZE: AtomicU32 = AtomicU32::new(0);
 
@@ -250,8 +261,7 @@ mod tests {
     /// Runs `during` with the id of a thread that waits in `epoll_wait`, for something that comes
     /// after it; what the call has returned, and its error.
     fn wait_while(during: impl FnOnce(i32)) -> (i32, Option<i32>) {
-        let signal = signals::install(on_signal, SIGNAL.load(SeqCst)).unwrap();
-        SIGNAL.store(signal, SeqCst);
+        take_signal().unwrap();
         // SAFETY: the descriptors are this test's own, and the event has room.
         let (poll, event) = unsafe {
             let (poll, event) = (libc::epoll_create1(0), libc::eventfd(0, 0));

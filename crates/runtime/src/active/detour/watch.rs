@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use super::forks;
 use super::member::{Member, State};
-use super::parking::{self, SERIALIZE, SIGNAL, Table};
+use super::parking::{self, SERIALIZE, Table};
 use crate::active::arch::{GATE, JUMP_SIZE};
 use crate::active::crash;
+use crate::active::sys::mask;
 use crate::active::sys::raw;
 use crate::active::sys::tasks::{self, Tasks};
-use crate::active::sys::{mask, signals};
 
 /// How long a thread that blocks all signals is given to go to sleep.
 const PATIENCE_BLOCKED: Duration = Duration::from_millis(500);
@@ -132,8 +132,7 @@ pub fn carry_out_running(switch: &mut dyn Switch) -> Cost {
 /// # Errors
 /// A text that names the thread in the way.
 pub fn carry_out(entries: &[usize], switch: &mut dyn Switch) -> Result<Cost, String> {
-    let signal = signals::install(parking::on_signal, SIGNAL.load(Relaxed))?;
-    SIGNAL.store(signal, Relaxed);
+    let signal = parking::take_signal()?;
     let tasks = Tasks::open().ok_or("the threads cannot be listed in /proc/self/task")?;
     let begun = Instant::now();
     let mut limit = FIRST_ATTEMPT;

@@ -10,9 +10,9 @@ use super::snapshot::{LOOK, ROOM};
 use super::unwind::Unwinder;
 use crate::active::arch::{is_repeatable, keeps_arguments, return_address};
 use crate::active::crash::is_reporter;
-use crate::active::detour::{HANDLER, SIGNAL, note_call};
+use crate::active::detour::{note_call, take_signal};
 use crate::active::sys::tasks::{self, Doing, Tasks};
-use crate::active::sys::{memory, raw, signals};
+use crate::active::sys::{memory, raw};
 
 /// How long a thread is given to copy its stack; on a busy machine it may have to wait.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -41,8 +41,7 @@ impl Look {
     fn from(bodies: &[Body], mine: bool) -> Look {
         let mut look = Look::default();
         let (Some(tasks), false) = (Tasks::open(), bodies.is_empty()) else { return look };
-        let Ok(signal) = signals::install(HANDLER, SIGNAL.load(Relaxed)) else { return look };
-        SIGNAL.store(signal, Relaxed);
+        let Ok(signal) = take_signal() else { return look };
         LOOK.prepare();
         let me = raw::thread_id();
         let mut threads = Vec::new();
