@@ -30,8 +30,10 @@ fn scene(threads: &str) -> Scene {
 
 #[test]
 fn no_system_call_says_eintr_while_a_hundred_patches_go_in() {
-    let threads = "epoll,epoll-short,poll,nanosleep,select,receive,read,futex,call-many";
-    let Scene { mut program, mut client, .. } = scene(threads);
+    let threads = "epoll,epoll-short,poll,nanosleep,select,receive,read,call-many";
+    // `syscall` on AArch64 leaves no copy of its call's first argument.
+    let by_syscall = if cfg!(target_arch = "aarch64") { "" } else { ",futex" };
+    let Scene { mut program, mut client, .. } = scene(&format!("{threads}{by_syscall}"));
     let hello = client.hello.clone();
     // Functions that were never replaced before, so that threads have to be looked at each time.
     let many: Vec<u64> = program.many().to_vec();

@@ -223,9 +223,15 @@ fn sleep() {
 /// Notes what a system call has returned.
 fn note(result: i64) {
     if result < 0 && std::io::Error::last_os_error().raw_os_error() == Some(libc::EINTR) {
-        INTERRUPTED.fetch_add(1, Ordering::SeqCst);
+        interrupted();
     }
     SLEPT.fetch_add(1, Ordering::SeqCst);
+}
+
+/// A system call of this thread was interrupted.
+fn interrupted() {
+    eprintln!("interrupted: {:?}", thread::current().name());
+    INTERRUPTED.fetch_add(1, Ordering::SeqCst);
 }
 
 fn epoll_for(timeout: i32) {
@@ -277,7 +283,7 @@ fn receive() {
     socket.set_read_timeout(Some(Duration::from_millis(13))).unwrap();
     while running() {
         if socket.recv(&mut [0]).unwrap_err().kind() == std::io::ErrorKind::Interrupted {
-            INTERRUPTED.fetch_add(1, Ordering::SeqCst);
+            interrupted();
         }
         SLEPT.fetch_add(1, Ordering::SeqCst);
     }
