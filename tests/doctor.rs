@@ -26,7 +26,7 @@ use std::os::fd::AsRawFd;
 use std::time::{Duration, SystemTime};
 
 use package::{Package, script};
-use support::{Fixture, Watch, command, run};
+use support::{Fixture, Save, Watch, command, run};
 
 #[test]
 fn settings_are_found_wherever_they_are_made() {
@@ -195,8 +195,10 @@ fn an_earlier_fat_build() {
     doctor().expect_check("ok", "fat-build", "by rustc").expect_no_text("newer").expect_code(0);
     fixture.touch("src/main.rs");
     doctor().expect_check("ok", "fat-build", "1 source file is newer");
-    fixture.touch("Cargo.toml");
-    doctor().expect_check("warn", "fat-build", "Cargo.toml` is newer than the program");
+    let manifest = fixture.read("Cargo.toml") + "# nothing new\n";
+    fixture.write("Cargo.toml", &manifest, Save::InPlace);
+    let changed = "Cargo.toml` has changed since the program was built";
+    doctor().expect_check("warn", "fat-build", changed);
     stripped(&fixture);
     let programs = fixture.store().join("programs");
     let record = fs::read_dir(&programs).expect("records").flatten().next().expect("a record");

@@ -79,6 +79,32 @@ fn each_kind_of_failure_has_its_exit_code() {
 }
 
 #[test]
+fn what_only_a_new_build_brings_is_no_patch_and_not_nothing() {
+    let fixture = Fixture::copy("workspace");
+    let patch = || hotpatch(&fixture, &["patch", "-p", "app", "--message-format", "json"]);
+    hotpatch(&fixture, &["fat", "-p", "app"]).expect_code(0);
+    for (file, name, from, to, cause) in [
+        ("shout/src/lib.rs", "count", "700", "701", "a proc macro"),
+        ("engine/build.rs", "generated", "800", "801", "a build script"),
+    ] {
+        fixture.set(file, name, from, to);
+        let refused = patch().expect_code(3).expect_text("cargo hotpatch fat");
+        let event = refused.stdout.lines().find(|line| line.contains("restart-required"));
+        let event = event.unwrap_or_else(|| panic!("no event: {}", refused.stdout));
+        assert!(event.contains(cause) && event.contains(file), "{event}");
+        fixture.set(file, name, to, from);
+        patch().expect_code(0).expect_text("nothing-changed");
+    }
+    let manifest = fixture.read("engine/Cargo.toml") + "[features]\nnew = []\n";
+    fixture.write("engine/Cargo.toml", &manifest, Save::Rename);
+    fixture.set("engine/src/lib.rs", "plain", "100", "101");
+    // The code of the same save waits as well: it may need the rest.
+    patch().expect_code(3).expect_text("a Cargo.toml changed").expect_no_text("patch-built");
+    hotpatch(&fixture, &["fat", "-p", "app"]).expect_code(0);
+    patch().expect_code(0).expect_text("nothing-changed");
+}
+
+#[test]
 fn fat_fails_as_cargo_does_where_the_code_does_not_compile() {
     let fixture = Fixture::copy("growing");
     fixture.edit(MAIN, NONE, "String::new( // EDIT extra");

@@ -2,7 +2,7 @@
 
 mod support;
 
-use support::{Fixture, Save, Watch, values};
+use support::{Fixture, Save, Watch, command, run, values};
 
 const MAIN: &str = "src/main.rs";
 
@@ -210,6 +210,9 @@ pub fn edited() -> u32 {
     let cause = watch.wait("restart-required").text("cause").to_string();
     assert!(cause.contains("a shared library of its own (dylib)"), "{cause}");
     watch.stop();
+    // The build is the old one.
+    let patch = run(command(fixture.root(), &["patch"]));
+    patch.expect_code(3).expect_text("a shared library of its own (dylib)");
 }
 
 #[test]

@@ -40,6 +40,7 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<u8> {
     doctor::run_for(doctor::For::Patch, &session)?;
     let fat = capture::load(&session)?;
     let _lock = Lock::take(&session.store)?;
+    check_surroundings(&fat, &reporter)?;
     let mut chain = Chain::open(session.store.chain(&fat.build_id));
     let out = args.out.clone().unwrap_or_else(|| session.store.patches(&fat.build_id));
     std::fs::create_dir_all(&out).map_err(|e| Failure::io("make the folder", &out, &e))?;
@@ -83,6 +84,18 @@ pub fn run(args: &PatchArgs) -> anyhow::Result<u8> {
     };
     chain.save(pending, sent)?;
     Ok(0)
+}
+
+/// What only a new build can bring into the program may not have changed: code that was made with
+/// it would not be that of the program.
+fn check_surroundings(fat: &FatBuild, reporter: &Reporter) -> Result<(), Failure> {
+    let outdated = fat.outdated();
+    let Some(cause) = outdated.keys().next().map(ToString::to_string) else { return Ok(()) };
+    for (cause, files) in outdated {
+        reporter.emit(&Event::RestartRequired { cause: cause.to_string(), files });
+    }
+    Err(Failure::refused(format!("{cause} since the program was built: no patch can bring that"))
+        .hint("run `cargo hotpatch fat`, and start the program again"))
 }
 
 /// Clients of other tools dial once, when their program starts, and not again when the server is

@@ -242,8 +242,9 @@ pub struct Captured {
     pub without_runtime: Option<String>,
     /// The source files that were written after it.
     pub newer_sources: Vec<PathBuf>,
-    /// The manifests and configuration files that were written after it.
-    pub newer_settings: Vec<PathBuf>,
+    /// What else it was built from that is no longer as it was: manifests, build scripts, cargo's
+    /// configuration.
+    pub outdated: Vec<PathBuf>,
 }
 
 /// How a trial patch fared: the program is compiled and linked as the user's configuration has

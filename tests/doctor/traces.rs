@@ -81,6 +81,14 @@ fn a_signal_during_the_trial_leaves_nothing() {
         let started = package.path(&format!("started {signal}"));
         let mut command = with_own_temporary(&package, &["doctor", "--config", &linker]);
         command.env("STARTED", &started).stdout(Stdio::null()).process_group(0);
+        // The tests may have been started with `nohup`.
+        // SAFETY: between `fork` and `exec` nothing but a system call is made.
+        unsafe {
+            command.pre_exec(move || {
+                libc::signal(signal, libc::SIG_DFL);
+                Ok(())
+            });
+        }
         let mut doctor = command.spawn().expect("the tool");
         let begun = Instant::now();
         while !started.exists() {

@@ -17,7 +17,7 @@ use crate::pipeline::capture::FatBuild;
 use crate::pipeline::relink::Guests;
 use crate::report::{Event, Reporter};
 use crate::session::Session;
-use crate::watcher::inputs::{Inputs, surroundings};
+use crate::watcher::inputs::Inputs;
 use crate::watcher::{By, Watched, Watcher};
 
 /// How long a program that does not link the runtime may be without a connection.
@@ -57,8 +57,7 @@ impl Build {
     ) -> anyhow::Result<Build> {
         let cwd = std::env::current_dir().context("reading the working directory")?;
         let Built { fat, begun } = built;
-        let code = fat.units.iter().flat_map(|unit| unit.inputs.iter().cloned());
-        let known = Inputs::new(code, surroundings(&fat, &session.metadata, &cwd));
+        let known = Inputs::of(&fat);
         let inbox = desk.inbox.clone();
         let by = if desk.args.poll { By::Polling } else { By::Events };
         let watcher =

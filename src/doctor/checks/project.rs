@@ -164,8 +164,8 @@ pub fn fat_build(facts: &Facts) -> Check {
         let detail = format!("the program is linked without the runtime: {why}");
         return Check::warn(NAME, detail, AGAIN);
     }
-    if let Some(file) = captured.newer_settings.first() {
-        let detail = format!("`{}` is newer than the program", file.display());
+    if let Some(file) = captured.outdated.first() {
+        let detail = format!("`{}` has changed since the program was built", file.display());
         return Check::warn(NAME, detail, AGAIN);
     }
     let newer = match captured.newer_sources.len() {

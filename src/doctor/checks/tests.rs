@@ -190,10 +190,10 @@ fn an_earlier_fat_build_is_judged() {
         ),
         (
             |f| {
-                let newer_settings = vec!["/w/Cargo.toml".into()];
-                project(f).captured = Some(Ok(Captured { newer_settings, ..Captured::default() }));
+                let outdated = vec!["/w/Cargo.toml".into()];
+                project(f).captured = Some(Ok(Captured { outdated, ..Captured::default() }));
             },
-            "warn fat-build: `/w/Cargo.toml` is newer",
+            "warn fat-build: `/w/Cargo.toml` has changed",
             "cargo hotpatch fat",
         ),
     ]);

@@ -194,18 +194,13 @@ fn captured(session: &Session, choice: &Choice) -> Option<Result<(FatBuild, Capt
     };
     let own = target_dir(&session.store);
     let inputs = fat.units.iter().flat_map(|u| u.inputs.iter().cloned());
-    let folders = fat.units.iter().map(|u| u.manifest_dir.clone());
-    let folders: BTreeSet<_> =
-        folders.chain([session.metadata.workspace_root.clone().into()]).collect();
-    let settings =
-        folders.iter().flat_map(|f: &PathBuf| [f.join("Cargo.toml"), f.join("build.rs")]);
     let captured = Captured {
         program: fat.program.clone(),
         build_id: fat.build_id.clone(),
         rustc: fat.rustc_version.lines().next().unwrap_or_default().to_string(),
         without_runtime: fat.without_runtime().map(String::from),
         newer_sources: newer(inputs.filter(|file| !file.starts_with(&own)).collect()),
-        newer_settings: newer(settings.collect()),
+        outdated: fat.outdated().into_values().flatten().collect(),
     };
     Some(Ok((fat, captured)))
 }

@@ -1,12 +1,17 @@
 //! The fat build as a whole.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::Command;
+use std::time::SystemTime;
+
+use anyhow::Context;
 
 use super::args::Call;
 use super::collect::{Collected, Missing, collect};
 use super::record::{self, FatBuild, Unit, VERSION};
 use super::select::Choice;
+use super::surroundings::surroundings;
 use super::wrapping::{Locals, Wrapping};
 use super::{baseline, cargo, inject, linked, program, prune};
 use crate::cargo_config::Sources;
@@ -30,6 +35,8 @@ pub fn build(
     session: &Session,
     mut emit: Option<&mut dyn FnMut(Event)>,
 ) -> anyhow::Result<FatBuild> {
+    let begun = SystemTime::now();
+    let cwd = std::env::current_dir().context("reading the working directory")?;
     let choice = Choice::of(&session.metadata, &session.selection)?;
     let args = choice.build_args(&session.selection);
     let locals = Locals::of(&session.metadata);
@@ -64,7 +71,8 @@ pub fn build(
     if let Some(missing) = found.missing.first() {
         return Err(missing.failure().into());
     }
-    let fat = describe(found, args)?;
+    let mut fat = describe(found, args)?;
+    fat.surroundings = surroundings(&fat.units, &session.metadata, &cwd, begun);
     let name = choice.record_name(&session.selection);
     record::write(&session.store.programs().join(name), &fat)?;
     if again {
@@ -146,6 +154,7 @@ fn describe(found: Collected, cargo_args: Vec<String>) -> anyhow::Result<FatBuil
         root: root.key.clone(),
         program: found.program,
         units: found.units,
+        surroundings: BTreeMap::new(),
         rustc_version,
         cargo_args,
     })

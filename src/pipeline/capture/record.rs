@@ -1,6 +1,6 @@
 //! What a fat build leaves behind; written by `fat` and its wrapper, read by every later stage.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -9,10 +9,11 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::inject::Injected;
+use super::surroundings::{Cause, Surrounding};
 use crate::error::Failure;
 
 /// The version of these records; another one means "build again".
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// One compiled crate of the program that a patch may change: the replayable rustc invocation.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -114,6 +115,8 @@ pub struct FatBuild {
     pub root: String,
     /// The units, each after the ones it depends on; the last is the root.
     pub units: Vec<Unit>,
+    /// What else it was built from.
+    pub surroundings: BTreeMap<PathBuf, Surrounding>,
     /// The command of cargo and its flags that built it.
     pub cargo_args: Vec<String>,
 }
@@ -167,6 +170,19 @@ impl FatBuild {
             all.filter(|(unit, input)| changed(unit, input)).map(|(_, i)| i.clone()).collect();
         found.sort();
         found.dedup();
+        found
+    }
+
+    /// Files that only a new build can bring into the program and that have changed since this one,
+    /// by what they are. What is code as well is none of them.
+    pub fn outdated(&self) -> BTreeMap<Cause, Vec<PathBuf>> {
+        let code: BTreeSet<_> = self.units.iter().flat_map(|unit| &unit.inputs).collect();
+        let mut found = BTreeMap::<_, Vec<_>>::new();
+        for (file, known) in &self.surroundings {
+            if !code.contains(file) && !known.is_current(file) {
+                found.entry(known.cause).or_default().push(file.clone());
+            }
+        }
         found
     }
 

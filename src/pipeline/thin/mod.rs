@@ -153,6 +153,7 @@ mod tests {
             panic: "unwind".into(),
             root: units.last().map(|(key, _)| key.to_string()).unwrap_or_default(),
             units: units.iter().map(unit).collect(),
+            surroundings: BTreeMap::new(),
             cargo_args: Vec::new(),
         }
     }
