@@ -191,7 +191,7 @@ const ROWS: &[Row] = &[
             (S, "COUNT.fetch_add(1, Ordering::SeqCst)", "COUNT.replace(COUNT.get() + 1)"),
             (S, "COUNT.load(Ordering::SeqCst) as usize", "COUNT.get() as usize"),
         ],
-        Warns(&[("together", "false"), ("names", "false"), ("owned", "false")], "statics::COUNT"),
+        Warns(&[("names", "false"), ("owned", "false")], "statics::COUNT"),
     )
     .lasting(&[("names", "false"), ("owned", "false")]),
     row(
