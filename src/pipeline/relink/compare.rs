@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use super::fingerprint::{Fingerprint, Fingerprinter};
+use super::lines;
 use super::names;
 use super::objects::UnitChange;
 use crate::target::binary::{ObjectFile, SectionKind};
@@ -94,6 +95,8 @@ pub fn compare(units: &[UnitChange], gone: &Meanings) -> anyhow::Result<Changes>
         data: changed(&old.data, &new.data, &gone.data),
         ..Changes::default()
     };
+    let moved_lines = lines_moved(&changes.data, &old.data)?;
+    changes.data.retain(|name, _| !moved_lines.contains(name));
     let is_new = |name: &&String| !old.functions.contains_key(*name);
     changes.added = new.functions.keys().filter(is_new).cloned().collect();
     changes.data.extend(moved(&old.data, &new.mutable));
@@ -124,6 +127,22 @@ fn changed(
         }
     }
     changed
+}
+
+/// Changed data in which only the line of a source file is another.
+fn lines_moved(
+    changed: &BTreeMap<String, Piece>,
+    old: &HashMap<String, Vec<(Fingerprint, Piece)>>,
+) -> anyhow::Result<BTreeSet<String>> {
+    let mut moved = BTreeSet::new();
+    for (name, new) in changed {
+        for (_, before) in old.get(name).into_iter().flatten() {
+            if lines::moved(name, before, new)? {
+                moved.insert(name.clone());
+            }
+        }
+    }
+    Ok(moved)
 }
 
 /// What can be written now and could not before, or the other way round: in spite of its name it

@@ -50,6 +50,16 @@ impl<'a> Fingerprinter<'a> {
         Ok(hasher.finalize())
     }
 
+    /// The fingerprint of what a section refers to.
+    ///
+    /// # Errors
+    /// As [`Fingerprinter::section`].
+    pub fn reference(&mut self, from: usize, reloc: &Reloc) -> anyhow::Result<Fingerprint> {
+        let mut hasher = blake3::Hasher::new();
+        self.target(from, reloc, &mut hasher)?;
+        Ok(hasher.finalize())
+    }
+
     fn target(
         &mut self,
         from: usize,

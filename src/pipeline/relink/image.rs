@@ -203,6 +203,7 @@ impl Image {
         self.spread(&mut changes, &units)?;
         let mut notes = leftover::notes(&changes, &units, |name| self.has(name));
         notes.extend_from_slice(&verdict.notes);
+        notes.extend(leftover::made_already(&changes, &units, &self.program)?);
         if verdict.off.is_some() {
             notes.extend(leftover::lost_statics(&units, |name| self.has(name)));
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::compare::{Changes, Piece};
 use super::names;
 use super::objects::UnitChange;
-use crate::target::binary::{ObjectFile, SectionKind};
+use crate::target::binary::{ObjectFile, Program, SectionKind};
 
 /// What is worth saying of changes whose patch is in order.
 pub fn notes(changes: &Changes, units: &[UnitChange], known: impl Fn(&str) -> bool) -> Vec<String> {
@@ -27,6 +27,32 @@ pub fn notes(changes: &Changes, units: &[UnitChange], known: impl Fn(&str) -> bo
     }));
     notes.extend(pointed_at(changes, units, &known));
     notes
+}
+
+/// Changed code that has run for the last time, once the static has its value that it makes.
+///
+/// # Errors
+/// Where an object cannot be read.
+pub fn made_already(
+    changes: &Changes,
+    units: &[UnitChange],
+    program: &Program,
+) -> anyhow::Result<Vec<String>> {
+    let mut found = BTreeSet::new();
+    for beginning in changes.functions.keys().filter_map(|name| names::holder_of_closure(name)) {
+        let Some(holder) = program.data_beginning(&beginning) else { continue };
+        for stored in units.iter().flat_map(|unit| unit.objects.values()) {
+            let object = stored.object()?;
+            let section = object.definition(holder).and_then(|symbol| symbol.section);
+            if section.is_some_and(|section| object.sections[section].kind.keeps_values()) {
+                found.insert(names::readable(holder));
+            }
+        }
+    }
+    let text = |name: String| {
+        format!("`{name}` keeps its value: a new initializer runs only where there is none yet")
+    };
+    Ok(found.into_iter().map(text).collect())
 }
 
 /// Whether people chose the symbol's name.

@@ -16,6 +16,7 @@ pub mod guard;
 mod identity;
 mod image;
 mod leftover;
+mod lines;
 mod link;
 mod link_plan;
 mod manifest;

@@ -1,6 +1,10 @@
 //! From changed immutable data to the code that has to change with it: old code goes on reading
 //! the old data, so whoever refers to it must come along. The same holds for whoever calls a
 //! detached function.
+//!
+//! A mutable static that begins with a reference to changed data keeps the value it has. The one
+//! exception is a macro's own static in a function, such as `tracing` has for each event: what it
+//! refers to describes the code around it, so that a new description has a new static.
 
 use std::sync::Arc;
 
@@ -18,7 +22,7 @@ pub fn spread(changes: &mut Changes, objects: &[Arc<ObjectFile>]) {
         let before = changes.data.len();
         for object in objects {
             for section in tainted(object, changes) {
-                mark(changes, object, section);
+                mark(changes, object, section, objects);
             }
         }
         if changes.data.len() == before {
@@ -27,7 +31,12 @@ pub fn spread(changes: &mut Changes, objects: &[Arc<ObjectFile>]) {
     }
 }
 
-fn mark(changes: &mut Changes, object: &Arc<ObjectFile>, section: usize) {
+fn mark(
+    changes: &mut Changes,
+    object: &Arc<ObjectFile>,
+    section: usize,
+    objects: &[Arc<ObjectFile>],
+) {
     let info = &object.sections[section];
     let names = info
         .symbols
@@ -47,9 +56,36 @@ fn mark(changes: &mut Changes, object: &Arc<ObjectFile>, section: usize) {
                 changes.data.entry(name).or_insert_with(|| piece.clone());
             }
         }
-        kind if kind.keeps_values() => changes.initial_values.extend(names),
+        kind if kind.keeps_values() => {
+            for name in names {
+                if kind == SectionKind::Mutable && describes_code(&name, objects) {
+                    changes.data.insert(name, piece.clone());
+                } else {
+                    changes.initial_values.insert(name);
+                }
+            }
+        }
         _ => {}
     }
+}
+
+/// Whether this is a static that a macro has made for itself within a function.
+fn describes_code(name: &str, objects: &[Arc<ObjectFile>]) -> bool {
+    let readable = names::readable(name);
+    let own = readable.rsplit_once("::").filter(|(_, own)| own.starts_with("__"));
+    let Some((function, _)) = own.filter(|_| names::is_of_macro(&readable)) else { return false };
+    let is_it = |name: &str| {
+        names::may_be(name, function) && {
+            let readable = names::readable(name);
+            let rest = readable.strip_prefix(function);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::<"))
+        }
+    };
+    objects.iter().any(|object| {
+        let code = object.sections.iter().filter(|section| section.kind == SectionKind::Text);
+        let mut symbols = code.flat_map(|section| &section.symbols);
+        symbols.any(|&symbol| object.symbols.get(symbol).is_some_and(|s| is_it(&s.name)))
+    })
 }
 
 /// The sections of an object that refer to changed data.

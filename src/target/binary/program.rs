@@ -245,6 +245,14 @@ impl Program {
         all.iter().find(|d| !d.local).or(all.last()).copied()
     }
 
+    /// The name of a piece of data that begins so.
+    pub fn data_beginning(&self, beginning: &str) -> Option<&str> {
+        let data = self.symbols.iter().filter(|s| s.definition.kind == DefinitionKind::Data);
+        let mut names = data.map(|symbol| self.name(symbol));
+        let name = names.find(|name| name.starts_with(beginning.as_bytes()))?;
+        std::str::from_utf8(name).ok()
+    }
+
     /// The names of the functions with this address.
     pub fn functions_at(&self, address: u64) -> Vec<&str> {
         let place = self.place_of(address);
