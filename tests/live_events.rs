@@ -3,7 +3,7 @@
 
 mod support;
 
-use support::{Event, Fixture, Watch};
+use support::{Event, Fixture, Save, Watch};
 
 const MAIN: &str = "src/main.rs";
 
@@ -32,9 +32,20 @@ fn shows(watch: &mut Watch, (begin, end): (&str, &str)) {
 
 #[test]
 fn events_and_spans_of_tracing_are_those_of_the_newest_code() {
+    follows_the_source(&guest!());
+}
+
+#[test]
+fn they_are_in_optimised_code_too() {
     let fixture = guest!();
+    let manifest = fixture.read("Cargo.toml") + "[profile.dev]\nopt-level = 1\n";
+    fixture.write("Cargo.toml", &manifest, Save::InPlace);
+    follows_the_source(&fixture);
+}
+
+fn follows_the_source(fixture: &Fixture) {
     let before = fixture.read(MAIN);
-    let mut watch = Watch::start(&fixture);
+    let mut watch = Watch::start(fixture);
     shows(&mut watch, ("INFO step{number=1}: guest_tracing: first", "number=1"));
     // What moves by a line is what it was.
     fixture.edit(MAIN, "#[tracing", "// One line more.\n#[tracing");
@@ -43,18 +54,18 @@ fn events_and_spans_of_tracing_are_those_of_the_newest_code() {
     // The first of its kind was another one until now.
     let first = "    tracing::info!(number, \"first\");";
     let zeroth = format!("    tracing::error!(\"zeroth\");\n{first}");
-    becomes(&fixture, main, (first, &zeroth), ("ERROR", ": zeroth"));
+    becomes(fixture, main, (first, &zeroth), ("ERROR", ": zeroth"));
     shows(main, ("WARN", " extra=4"));
     becomes(
-        &fixture,
+        fixture,
         main,
         ("number, \"first\"", "number, more = 5, \"first\""),
         ("INFO", " more=5"),
     );
-    becomes(&fixture, main, ("tracing::warn!(", "tracing::debug!("), ("INFO", " more=5"));
+    becomes(fixture, main, ("tracing::warn!(", "tracing::debug!("), ("INFO", " more=5"));
     let span = ("#[tracing::instrument]", "#[tracing::instrument(skip(number))]");
-    becomes(&fixture, main, span, ("ERROR step: guest_tracing:", "zeroth"));
-    fixture.write(MAIN, &before, support::Save::Rename);
+    becomes(fixture, main, span, ("ERROR step: guest_tracing:", "zeroth"));
+    fixture.write(MAIN, &before, Save::Rename);
     watch.applied();
     let number = |line: &str| line.rsplit('=').next().and_then(|n| n.parse::<u64>().ok());
     let line = watch.wait_line(|line| line.contains(": first number=") && !line.contains("more"));

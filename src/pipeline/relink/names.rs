@@ -65,12 +65,6 @@ pub fn is_of_macro(readable: &str) -> bool {
     readable.split("::").skip(1).any(|part| part.starts_with("__") && part != THREAD_LOCAL)
 }
 
-/// Whether a function of this name may be the one that is called so. Demangling is slow.
-pub fn may_be(name: &str, readable: &str) -> bool {
-    let own = readable.rsplit("::").find(|part| !part.starts_with('{'));
-    own.is_some_and(|own| name.contains(own))
-}
-
 /// Whether a readable name is one of the toolchain's own items: nobody asks about these.
 pub fn is_of_toolchain(readable: &str) -> bool {
     const BEGINNINGS: [&str; 6] = ["core::", "alloc::", "std::", "<core::", "<alloc::", "<std::"];

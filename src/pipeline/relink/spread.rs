@@ -3,14 +3,14 @@
 //! detached function.
 //!
 //! A mutable static that begins with a reference to changed data keeps the value it has. The one
-//! exception is a macro's own static in a function, such as `tracing` has for each event: what it
-//! refers to describes the code around it, so that a new description has a new static.
+//! exception is a macro's own static with a description inside of it, such as `tracing` has for each
+//! event: that describes the code around it, so that a new description has a new static.
 
 use std::sync::Arc;
 
 use super::compare::{Changes, Piece};
 use super::names;
-use crate::target::binary::{ObjectFile, SectionKind};
+use crate::target::binary::{ObjectFile, SectionKind, Symbol};
 
 /// Adds every function and every named piece of data that refers, directly or through anonymous
 /// data, to data that changed.
@@ -22,7 +22,7 @@ pub fn spread(changes: &mut Changes, objects: &[Arc<ObjectFile>]) {
         let before = changes.data.len();
         for object in objects {
             for section in tainted(object, changes) {
-                mark(changes, object, section, objects);
+                mark(changes, object, section);
             }
         }
         if changes.data.len() == before {
@@ -31,12 +31,7 @@ pub fn spread(changes: &mut Changes, objects: &[Arc<ObjectFile>]) {
     }
 }
 
-fn mark(
-    changes: &mut Changes,
-    object: &Arc<ObjectFile>,
-    section: usize,
-    objects: &[Arc<ObjectFile>],
-) {
+fn mark(changes: &mut Changes, object: &Arc<ObjectFile>, section: usize) {
     let info = &object.sections[section];
     let names = info
         .symbols
@@ -58,7 +53,8 @@ fn mark(
         }
         kind if kind.keeps_values() => {
             for name in names {
-                if kind == SectionKind::Mutable && describes_code(&name, objects) {
+                let is_described = || is_described(&name, object, section, changes);
+                if kind == SectionKind::Mutable && is_described() {
                     changes.data.insert(name, piece.clone());
                 } else {
                     changes.initial_values.insert(name);
@@ -69,22 +65,24 @@ fn mark(
     }
 }
 
-/// Whether this is a static that a macro has made for itself within a function.
-fn describes_code(name: &str, objects: &[Arc<ObjectFile>]) -> bool {
+/// Whether this is a macro's own static that begins with a reference to a changed description of
+/// its own, which is written inside of it.
+fn is_described(name: &str, object: &ObjectFile, section: usize, changes: &Changes) -> bool {
     let readable = names::readable(name);
-    let own = readable.rsplit_once("::").filter(|(_, own)| own.starts_with("__"));
-    let Some((function, _)) = own.filter(|_| names::is_of_macro(&readable)) else { return false };
-    let is_it = |name: &str| {
-        names::may_be(name, function) && {
-            let readable = names::readable(name);
-            let rest = readable.strip_prefix(function);
-            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with("::<"))
-        }
+    if !readable.rsplit("::").next().is_some_and(|own| own.starts_with("__")) {
+        return false;
+    }
+    let is_within = |name: &str| {
+        let inner = names::readable(name);
+        inner.strip_prefix(&*readable).is_some_and(|rest| rest.starts_with("::"))
     };
-    objects.iter().any(|object| {
-        let code = object.sections.iter().filter(|section| section.kind == SectionKind::Text);
-        let mut symbols = code.flat_map(|section| &section.symbols);
-        symbols.any(|&symbol| object.symbols.get(symbol).is_some_and(|s| is_it(&s.name)))
+    let is_description =
+        |symbol: &Symbol| changes.data.contains_key(&symbol.name) && is_within(&symbol.name);
+    object.sections[section].relocs.iter().any(|reloc| {
+        let Some(symbol) = object.symbols.get(reloc.symbol) else { return false };
+        let Some(target) = symbol.section else { return is_description(symbol) };
+        let symbols = object.sections[target].symbols.iter();
+        symbols.filter_map(|&s| object.symbols.get(s)).any(is_description)
     })
 }
 

@@ -8,10 +8,16 @@ fn step(number: u64) {
     tracing::warn!(number, extra = 4, "second");
 }
 
+// Optimised code has `step` in here, and nowhere else.
+#[inline(never)]
+fn frame(number: u64) {
+    step(number);
+}
+
 fn main() {
     tracing_subscriber::fmt().with_ansi(false).without_time().init();
     for number in 1u64.. {
-        step(number);
+        frame(number);
         std::thread::sleep(Duration::from_millis(20));
     }
 }
