@@ -32,7 +32,7 @@ fn shows(watch: &mut Watch, (begin, end): (&str, &str)) {
 
 #[test]
 fn events_and_spans_of_tracing_are_those_of_the_newest_code() {
-    follows_the_source(&guest!());
+    follows_the_source(&guest!(), &["nothing-changed"]);
 }
 
 #[test]
@@ -40,16 +40,18 @@ fn they_are_in_optimised_code_too() {
     let fixture = guest!();
     let manifest = fixture.read("Cargo.toml") + "[profile.dev]\nopt-level = 1\n";
     fixture.write("Cargo.toml", &manifest, Save::InPlace);
-    follows_the_source(&fixture);
+    // What is inlined where may differ from build to build, which a patch makes no difference to.
+    follows_the_source(&fixture, &["nothing-changed", "patch-applied"]);
 }
 
-fn follows_the_source(fixture: &Fixture) {
+fn follows_the_source(fixture: &Fixture, moved: &[&str]) {
     let before = fixture.read(MAIN);
     let mut watch = Watch::start(fixture);
     shows(&mut watch, ("INFO step{number=1}: guest_tracing: first", "number=1"));
     // What moves by a line is what it was.
     fixture.edit(MAIN, "#[tracing", "// One line more.\n#[tracing");
-    watch.wait("nothing-changed");
+    let outcome = watch.outcome();
+    assert!(moved.contains(&outcome.reason()), "{}", outcome.0);
     let main = &mut watch;
     // The first of its kind was another one until now.
     let first = "    tracing::info!(number, \"first\");";

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::fingerprint::{Fingerprint, Fingerprinter};
 use super::lines;
+use super::mixed_up::MixedUp;
 use super::names;
 use super::objects::UnitChange;
 use crate::target::binary::{ObjectFile, SectionKind};
@@ -28,6 +29,9 @@ pub struct Changes {
     pub data: BTreeMap<String, Piece>,
     /// Mutable statics and thread-locals with another initial value.
     pub initial_values: BTreeSet<String>,
+    /// The readable names of statics of which nobody can tell which was which, and how many of
+    /// each there are now.
+    pub mixed_up: BTreeMap<String, usize>,
     /// Functions that were not there before.
     pub added: BTreeSet<String>,
     /// Functions and immutable data that are gone, with what they meant.
@@ -101,9 +105,15 @@ pub fn compare(units: &[UnitChange], gone: &Meanings) -> anyhow::Result<Changes>
     changes.added = new.functions.keys().filter(is_new).cloned().collect();
     changes.data.extend(moved(&old.data, &new.mutable));
     changes.data.extend(moved(&old.mutable, &new.data));
+    for mixed_up in units.iter().map(MixedUp::of) {
+        let piece = |name: &str| Some((name.to_owned(), new.mutable.get(name)?.first()?.1.clone()));
+        changes.data.extend(mixed_up.symbols.iter().filter_map(|name| piece(name)));
+        changes.mixed_up.extend(mixed_up.counts);
+    }
     changes.removed.functions = removed(&old.functions, &new.functions);
     changes.removed.data = removed(&old.data, &new.data);
-    let values = changed(&old.mutable, &new.mutable, &BTreeMap::new());
+    let mut values = changed(&old.mutable, &new.mutable, &BTreeMap::new());
+    values.retain(|name, _| !changes.data.contains_key(name));
     changes.initial_values = values.into_keys().collect();
     Ok(changes)
 }

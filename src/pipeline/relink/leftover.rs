@@ -15,6 +15,14 @@ pub fn notes(changes: &Changes, units: &[UnitChange], known: impl Fn(&str) -> bo
         format!("the initial value of `{name}` changed; the program keeps the value it has")
     };
     let mut notes: Vec<String> = changes.initial_values.iter().map(value).collect();
+    // What a macro has hidden is nobody's state.
+    let shown = changes.mixed_up.iter().filter(|(name, _)| !names::is_of_macro(name));
+    notes.extend(shown.map(|(name, count)| {
+        format!(
+            "the number of statics `{name}` changed to {count}, and nothing tells which was which: \
+             they start with their initial values"
+        )
+    }));
     if changes.constructors {
         notes.push("a function that runs at load was added or changed; it does not run".into());
     }

@@ -20,6 +20,7 @@ mod lines;
 mod link;
 mod link_plan;
 mod manifest;
+mod mixed_up;
 mod names;
 mod objects;
 mod reach;

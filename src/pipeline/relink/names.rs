@@ -65,6 +65,11 @@ pub fn is_of_macro(readable: &str) -> bool {
     readable.split("::").skip(1).any(|part| part.starts_with("__") && part != THREAD_LOCAL)
 }
 
+/// Whether a readable name is that of an item in a `const _`, which code does not use by its name.
+pub fn is_in_a_constant(readable: &str) -> bool {
+    readable.split("::").any(|part| part == "_")
+}
+
 /// Whether a readable name is one of the toolchain's own items: nobody asks about these.
 pub fn is_of_toolchain(readable: &str) -> bool {
     const BEGINNINGS: [&str; 6] = ["core::", "alloc::", "std::", "<core::", "<alloc::", "<std::"];

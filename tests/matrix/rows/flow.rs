@@ -29,6 +29,11 @@ const MACRO_ROWS: &[Row] = &[
         Prints(&[("summed", "10")]),
     ),
     row(
+        "one more use of a macro that has a static, before another",
+        &[(M, "once!(60)", "once!(61) + once!(60)")],
+        Warns(&[("lasting", "121")], "the number of statics `app::macros::lasting::VALUE`"),
+    ),
+    row(
         "a `#[cfg]` that turns around",
         &[
             (M, "#[cfg(target_pointer_width = \"64\")]", "#[cfg(target_pointer_width = \"16\")]"),

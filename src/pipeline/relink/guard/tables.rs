@@ -7,6 +7,7 @@ use super::naming;
 use super::side::{At, Side};
 use super::types::ChangedTypes;
 use crate::pipeline::relink::names::readable;
+use crate::target::binary::program::without_llvm_suffix;
 use crate::target::binary::{ObjectFile, SectionKind};
 
 /// A trait whose methods stand elsewhere now, or a type's method that is another function.
@@ -149,9 +150,10 @@ fn target(side: &Side<'_>, object: &ObjectFile, reloc: &crate::target::binary::R
             symbol = named;
         }
     }
-    let path = readable(&symbol.name);
+    let name = without_llvm_suffix(&symbol.name);
+    let path = readable(name);
     let signature = side.functions.get(symbol.name.as_bytes()).map(|at| side.signature(*at));
-    Slot::Method { name: method(&path), path, signature, symbol: symbol.name.clone() }
+    Slot::Method { name: method(&path), path, signature, symbol: name.to_owned() }
 }
 
 /// The method's name at the end of a path, without generic arguments and without what the
