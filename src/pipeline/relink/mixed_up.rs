@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::names;
 use super::objects::UnitChange;
 use crate::target::binary::ObjectFile;
+use crate::target::binary::program::without_llvm_suffix;
 
 /// The statics of a crate of which nobody can tell which was which.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -52,7 +53,8 @@ fn statics(objects: &[Arc<ObjectFile>]) -> BTreeSet<&str> {
         let sections = object.sections.iter().filter(|section| section.kind.keeps_values());
         sections.flat_map(|s| s.symbols.iter().filter_map(|&s| object.symbols.get(s)))
     });
-    symbols.filter(|s| names::is_stable(&s.name, s.local)).map(|s| &*s.name).collect()
+    let stable = symbols.filter(|s| names::is_stable(&s.name, s.local));
+    stable.map(|s| without_llvm_suffix(&s.name)).collect()
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use super::compare::{Changes, Piece};
 use super::names;
+use crate::target::binary::program::without_llvm_suffix;
 use crate::target::binary::{ObjectFile, SectionKind, Symbol};
 
 /// Adds every function and every named piece of data that refers, directly or through anonymous
@@ -38,7 +39,7 @@ fn mark(changes: &mut Changes, object: &Arc<ObjectFile>, section: usize) {
         .iter()
         .filter_map(|&s| object.symbols.get(s))
         .filter(|s| names::is_stable(&s.name, s.local))
-        .map(|s| s.name.clone());
+        .map(|s| without_llvm_suffix(&s.name).to_owned());
     let piece = Piece { object: object.clone(), section };
     match info.kind {
         SectionKind::Text => {
@@ -76,8 +77,10 @@ fn is_described(name: &str, object: &ObjectFile, section: usize, changes: &Chang
         let inner = names::readable(name);
         inner.strip_prefix(&*readable).is_some_and(|rest| rest.starts_with("::"))
     };
-    let is_description =
-        |symbol: &Symbol| changes.data.contains_key(&symbol.name) && is_within(&symbol.name);
+    let is_description = |symbol: &Symbol| {
+        let name = without_llvm_suffix(&symbol.name);
+        changes.data.contains_key(name) && is_within(name)
+    };
     object.sections[section].relocs.iter().any(|reloc| {
         let Some(symbol) = object.symbols.get(reloc.symbol) else { return false };
         let Some(target) = symbol.section else { return is_description(symbol) };
@@ -94,7 +97,7 @@ fn tainted(object: &ObjectFile, changes: &Changes) -> Vec<usize> {
             .symbols
             .iter()
             .filter_map(|&s| object.symbols.get(s))
-            .any(|s| changes.data.contains_key(&s.name));
+            .any(|s| changes.data.contains_key(without_llvm_suffix(&s.name)));
     }
     let own = marked.clone();
     loop {
@@ -111,7 +114,7 @@ fn tainted(object: &ObjectFile, changes: &Changes) -> Vec<usize> {
                     Some(s) => {
                         own[s] || marked[s] && object.sections[s].kind == SectionKind::ReadOnly
                     }
-                    None => changes.data.contains_key(&symbol.name),
+                    None => changes.data.contains_key(without_llvm_suffix(&symbol.name)),
                 }
             });
             if refers {
