@@ -2,6 +2,7 @@
 //! in its object or on how anonymous data happens to be numbered.
 
 use std::collections::HashMap;
+use std::ops::Range;
 
 use super::names;
 use crate::target::binary::{ObjectFile, Reloc, Section, SectionKind};
@@ -133,18 +134,28 @@ impl<'a> Fingerprinter<'a> {
         if reloc.offset != 0 {
             return None;
         }
-        let symbol = self.object.symbols.get(reloc.symbol)?;
-        let from = symbol.value.wrapping_add_signed(reloc.addend) as usize;
-        let pointer = pointer as usize;
-        let mut length = [0; 8];
-        length
-            .get_mut(..pointer)?
-            .copy_from_slice(self.object.bytes(section).get(pointer..2 * pointer)?);
-        let length = u64::from_le_bytes(length) as usize;
-        let text = self.object.bytes(symbol.section?).get(from..from.checked_add(length)?)?;
+        let (text, _) = text(self.object, section, reloc)?;
         let text = text.strip_suffix(b"\0").unwrap_or(text);
         text.ends_with(b".rs").then_some(text)
     }
+}
+
+/// The text that a reference in a section is to, if its length follows, and where that stands.
+pub fn text<'a>(
+    object: &'a ObjectFile,
+    section: usize,
+    reloc: &Reloc,
+) -> Option<(&'a [u8], Range<usize>)> {
+    let pointer = object.processor.pointer() as usize;
+    let at = (reloc.offset as usize).checked_add(pointer)?;
+    let range = at..at.checked_add(pointer)?;
+    let mut length = [0; 8];
+    length.get_mut(..pointer)?.copy_from_slice(object.bytes(section).get(range.clone())?);
+    let length = usize::try_from(u64::from_le_bytes(length)).ok()?;
+    let symbol = object.symbols.get(reloc.symbol)?;
+    let from = symbol.value.wrapping_add_signed(reloc.addend) as usize;
+    let text = object.bytes(symbol.section?).get(from..from.checked_add(length)?)?;
+    Some((text, range))
 }
 
 /// The bytes of a section, where padding may follow them without the zeros at their end: how much

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::compare::{Changes, Piece};
 use super::names;
-use super::objects::UnitChange;
+use super::objects::{UnitChange, variables};
 use crate::target::binary::{ObjectFile, Program, SectionKind};
 
 /// What is worth saying of changes whose patch is in order.
@@ -139,7 +139,10 @@ fn pointers(object: &ObjectFile) -> impl Iterator<Item = &str> {
 /// Mutable statics under whose name new code has another one. The guard knows these by their
 /// types where there is debug information.
 pub fn lost_statics(units: &[UnitChange], known: impl Fn(&str) -> bool) -> Vec<String> {
-    let (was, is) = (variables(units, |u| &u.old), variables(units, |u| &u.new));
+    let of = |side: fn(&UnitChange) -> &Vec<Arc<ObjectFile>>| -> BTreeSet<&str> {
+        units.iter().flat_map(|unit| variables(side(unit))).collect()
+    };
+    let (was, is) = (of(|unit| &unit.old), of(|unit| &unit.new));
     let fresh: BTreeSet<String> =
         is.difference(&was).filter(|n| !known(n)).map(|n| names::readable(n)).collect();
     let gone = was.difference(&is).filter(|n| known(n)).map(|n| names::readable(n));
@@ -147,15 +150,4 @@ pub fn lost_statics(units: &[UnitChange], known: impl Fn(&str) -> bool) -> Vec<S
         format!("the static `{name}` is a new one, and new code starts with its initial value")
     };
     gone.filter(|name| fresh.contains(name)).map(text).collect()
-}
-
-fn variables(
-    units: &[UnitChange],
-    side: fn(&UnitChange) -> &Vec<Arc<ObjectFile>>,
-) -> BTreeSet<&str> {
-    let sections = units.iter().flat_map(side).flat_map(|object| {
-        let sections = object.sections.iter().filter(|s| s.kind.keeps_values());
-        sections.flat_map(|s| s.symbols.iter().filter_map(|&s| object.symbols.get(s)))
-    });
-    sections.filter(|s| names::is_stable(&s.name, s.local)).map(|s| &*s.name).collect()
 }

@@ -1,12 +1,9 @@
 //! What macros keep of the place that they are used at. An edit above moves that place, which is
 //! no change: `tracing` has a static for each event, with the file and the line.
 
-use std::ops::Range;
-
 use super::compare::Piece;
-use super::fingerprint::{Fingerprint, Fingerprinter};
+use super::fingerprint::{Fingerprint, Fingerprinter, text};
 use super::names;
-use crate::target::binary::Reloc;
 
 /// Smaller numbers may be levels, and are taken for lines only where a text says so.
 const FIRST_LINE: u32 = 5;
@@ -58,7 +55,7 @@ impl Placed {
         let mut bytes = object.bytes(piece.section).to_vec();
         let (mut references, mut has_file, mut line) = (Vec::new(), false, None);
         for reloc in &object.sections[piece.section].relocs {
-            let text = text(piece, reloc);
+            let text = text(object, piece.section, reloc);
             has_file |= text.as_ref().is_some_and(|(text, _)| text.ends_with(b".rs"));
             let print = match text.and_then(|(text, length)| Some((split_line(text)?, length))) {
                 Some(((plain, number), length)) => {
@@ -72,21 +69,6 @@ impl Placed {
         }
         Ok(has_file.then_some(Placed { bytes, references, line }))
     }
-}
-
-/// The text that a reference is to, if a length follows it, and where that length is.
-fn text<'a>(piece: &'a Piece, reloc: &Reloc) -> Option<(&'a [u8], Range<usize>)> {
-    let object = &piece.object;
-    let pointer = object.processor.pointer() as usize;
-    let at = (reloc.offset as usize).checked_add(pointer)?;
-    let range = at..at.checked_add(pointer)?;
-    let mut length = [0; 8];
-    length.get_mut(..pointer)?.copy_from_slice(object.bytes(piece.section).get(range.clone())?);
-    let length = usize::try_from(u64::from_le_bytes(length)).ok()?;
-    let symbol = object.symbols.get(reloc.symbol)?;
-    let from = symbol.value.wrapping_add_signed(reloc.addend) as usize;
-    let text = object.bytes(symbol.section?).get(from..from.checked_add(length)?)?;
-    Some((text, range))
 }
 
 /// A text such as `event src/main.rs:12`, and its line number by itself.

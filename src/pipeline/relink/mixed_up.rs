@@ -2,12 +2,9 @@
 //! order of the source: with one more or less, a number says nothing any more.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use super::names;
-use super::objects::UnitChange;
-use crate::target::binary::ObjectFile;
-use crate::target::binary::program::without_llvm_suffix;
+use super::objects::{UnitChange, variables};
 
 /// The statics of a crate of which nobody can tell which was which.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,7 +18,7 @@ pub struct MixedUp<'a> {
 impl<'a> MixedUp<'a> {
     /// Compares the objects of a crate that differ.
     pub fn of(unit: &'a UnitChange) -> Self {
-        MixedUp::among(&statics(&unit.old), &statics(&unit.new))
+        MixedUp::among(&variables(&unit.old), &variables(&unit.new))
     }
 
     fn among(old: &BTreeSet<&str>, new: &BTreeSet<&'a str>) -> Self {
@@ -45,16 +42,6 @@ fn count(symbols: &BTreeSet<&str>) -> BTreeMap<String, usize> {
         *counts.entry(names::readable(name)).or_default() += 1;
     }
     counts
-}
-
-/// The symbols of the statics whose values can change.
-fn statics(objects: &[Arc<ObjectFile>]) -> BTreeSet<&str> {
-    let symbols = objects.iter().flat_map(|object| {
-        let sections = object.sections.iter().filter(|section| section.kind.keeps_values());
-        sections.flat_map(|s| s.symbols.iter().filter_map(|&s| object.symbols.get(s)))
-    });
-    let stable = symbols.filter(|s| names::is_stable(&s.name, s.local));
-    stable.map(|s| without_llvm_suffix(&s.name)).collect()
 }
 
 #[cfg(test)]

@@ -1,16 +1,18 @@
 //! The objects that the image was made from, codegen unit by codegen unit, and which of a thin
 //! build's objects differ from them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::SystemTime;
 
 use anyhow::Context;
 
+use super::names;
 use crate::pipeline::capture::Unit;
 use crate::pipeline::thin::ThinUnit;
 use crate::target::binary::ObjectFile;
+use crate::target::binary::program::without_llvm_suffix;
 
 /// An object whose code the image runs: read from disk when it is first needed.
 #[derive(Debug)]
@@ -60,6 +62,16 @@ pub fn unchanged<'u>(
     let all = units.flat_map(UnitObjects::values).map(|stored| stored.object());
     let is_changed = |object: &Arc<ObjectFile>| changed.iter().any(|c| Arc::ptr_eq(c, object));
     all.filter(|object| !object.as_ref().is_ok_and(is_changed)).collect()
+}
+
+/// The symbols of the statics and thread-locals that objects define and whose values can change.
+pub fn variables(objects: &[Arc<ObjectFile>]) -> BTreeSet<&str> {
+    let symbols = objects.iter().flat_map(|object| {
+        let sections = object.sections.iter().filter(|section| section.kind.keeps_values());
+        sections.flat_map(|s| s.symbols.iter().filter_map(|&s| object.symbols.get(s)))
+    });
+    let stable = symbols.filter(|s| names::is_stable(&s.name, s.local));
+    stable.map(|s| without_llvm_suffix(&s.name)).collect()
 }
 
 /// The objects of one unit before and after a thin build.
